@@ -1,0 +1,37 @@
+/*
+ * test.h - Criterion, with leaks that fail.
+ *
+ *     TEST(arena, refuses_beyond_its_limit)
+ *     {
+ *         cr_assert_eq(...);
+ *     }
+ *
+ * Criterion runs each test in a process of its own. Under AddressSanitizer LeakSanitizer would only
+ * print at the end of that process and the run would stay green; so each TEST ends with a leak
+ * check that aborts. (Criterion then says "crashed during its setup or teardown" and the run's exit
+ * code is not 0.) Without a sanitizer the check is absent.
+ *
+ * A test with options of its own passes them behind its name: TEST(noun, what, .init = prepare).
+ * It may not set .fini: what needs an end ends in the test.
+ */
+#ifndef TESTS_TEST_H
+#define TESTS_TEST_H
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+
+/* In every build that has LeakSanitizer; otherwise the weak symbol stays NULL. */
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static void test_leaks_fail(void)
+{
+    if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check())
+        abort();
+}
+
+/* clang-format off */
+#define TEST(noun, ...) Test(noun, __VA_ARGS__, .fini = test_leaks_fail)
+/* clang-format on */
+
+#endif
