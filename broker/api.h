@@ -1,0 +1,56 @@
+/*
+ * api.h - one row per API: what is served, what is advertised, who handles it.
+ *
+ * The answer to ApiVersions, the dispatch and the table in the docs (tools/api_table) are made from
+ * these rows and from nothing else.
+ */
+#ifndef BROKER_API_H
+#define BROKER_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct message;
+struct request;
+
+struct api {
+    int16_t key;
+    const char *name;
+    const struct message *request, *response; /* tables of protocol/messages.h */
+    int16_t served_min, served_max;
+    /* Differs from served where clients need it: Produce says 0, or librdkafka ≤ 2.11.0 silently
+     * stops compressing (KAFKA-18659). A request below served_min is answered UNSUPPORTED_VERSION
+     * or closed. */
+    int16_t advertised_min, advertised_max;
+    void (*handle)(struct request *request);
+};
+
+/* The rows, by key ascending. */
+const struct api *api_table(size_t *ret_count);
+/* NULL: not offered. */
+const struct api *api_find(int16_t key);
+
+/* Handlers, in handle_<family>.c. */
+void handle_api_versions(struct request *request);
+void handle_metadata(struct request *request);
+void handle_produce(struct request *request);
+void handle_fetch(struct request *request);
+void handle_list_offsets(struct request *request);
+void handle_offset_for_leader_epoch(struct request *request);
+void handle_find_coordinator(struct request *request);
+void handle_join_group(struct request *request);
+void handle_sync_group(struct request *request);
+void handle_heartbeat(struct request *request);
+void handle_leave_group(struct request *request);
+void handle_offset_commit(struct request *request);
+void handle_offset_fetch(struct request *request);
+void handle_describe_groups(struct request *request);
+void handle_list_groups(struct request *request);
+void handle_create_topics(struct request *request);
+void handle_delete_topics(struct request *request);
+void handle_create_partitions(struct request *request);
+void handle_init_producer_id(struct request *request);
+void handle_describe_configs(struct request *request);
+void handle_describe_cluster(struct request *request);
+
+#endif

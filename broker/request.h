@@ -1,0 +1,87 @@
+/*
+ * request.h - one request from its frame to its answer.
+ *
+ * A connection makes it, dispatch (api.c) decodes the body into the arena and calls the API's
+ * handler. The handler fills `answer` and ends it, now or later, by exactly one of
+ *
+ *   request_finish  the answer goes out, after everything it depends on is durable
+ *   request_drop    no answer is due (acks=0)
+ *   request_fail    close the connection (what cannot be answered)
+ *
+ * Requests of one connection are handled in the order they came and answered in that order; several
+ * may be waiting at a time. A handler that must wait keeps its state in the arena and sets
+ * `cancel`, which is called when the connection goes away first: it takes back every waiter and
+ * timer, and the request is freed after it.
+ *
+ * All on the loop thread.
+ */
+#ifndef BROKER_REQUEST_H
+#define BROKER_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol/base/arena.h"
+#include "protocol/base/buffer.h"
+#include "protocol/base/bytes.h"
+#include "protocol/base/list.h"
+#include "storage/storage.h"
+
+struct api;
+struct broker;
+struct connection;
+struct listener;
+
+struct request {
+    struct broker *broker;
+    struct connection *connection;
+    const struct api *api;
+    int16_t version;
+    int32_t correlation_id;
+    struct bytes client_id; /* in the frame; data NULL if the client gave none */
+    struct buffer *frame;   /* one reference; body's strings and records point into it */
+    struct arena arena; /* limit: request.arena.max.bytes; everything that ends with the request */
+    void *body;         /* struct x_request, decoded */
+    void *answer;       /* struct x_response at its defaults; the handler fills it */
+    void *state;        /* the handler's, in the arena */
+    void (*cancel)(struct request *request);
+
+    /* the connection's and request.c's own */
+    struct list link;     /* in connection->requests */
+    uint64_t depends_lsn; /* newest log position that the answer reveals */
+    struct storage_waiter durable;
+    struct request_buffer *buffers; /* references the answer holds */
+    struct list parked_link;
+    void (*resume)(struct request *request);
+    uint8_t stage;
+};
+
+/* Memory that ends with the request; NULL never: past the arena's limit the request fails
+ * (request_fail) and a scratch of the process is not to be had, so callers check. */
+void *request_alloc(struct request *request, size_t size) MUST_CHECK;
+
+void request_finish(struct request *request);
+void request_drop(struct request *request);
+/* `reason` is logged with the peer's address, once per connection. */
+void request_fail(struct request *request, const char *reason);
+
+/* The answer reveals state of this position: it leaves only when it is durable. May be called many
+ * times. */
+void request_depends(struct request *request, uint64_t lsn);
+/* The answer points into the buffer: keep a reference until the bytes are sent (takes over the
+ * caller's). */
+void request_hold(struct request *request, struct buffer *buffer);
+
+/* log_commit said -EAGAIN: the connection stops reading and handling; `resume` is called when the
+ * ring has room (in the order of parking). */
+void request_park(struct request *request, void (*resume)(struct request *request));
+
+/* What the listener of this request advertises (the Metadata, FindCoordinator, DescribeCluster
+ * answer). */
+struct bytes request_advertised_host(const struct request *request);
+int32_t request_advertised_port(const struct request *request);
+
+/* An errno from below as a Kafka code (the one place). 0 → NONE. */
+int16_t request_error_of(int status);
+
+#endif
