@@ -6,6 +6,55 @@
 
 #include "protocol/base/mem.h"
 
+/* Continuation bytes behind the lead byte at `at`, or -1; the first of them may be restricted. */
+static int utf8_following(const uint8_t *at, size_t left)
+{
+    uint8_t lead = at[0], low = 0x80, high = 0xbf;
+    int following;
+    if (lead < 0x80)
+        return 0;
+    if (lead < 0xc2 || lead > 0xf4)
+        return -1;
+    if (lead < 0xe0)
+        following = 1;
+    else if (lead < 0xf0)
+        following = 2;
+    else
+        following = 3;
+    if (lead == 0xe0)
+        low = 0xa0; /* shorter forms exist below */
+    else if (lead == 0xed)
+        high = 0x9f; /* surrogates above */
+    else if (lead == 0xf0)
+        low = 0x90;
+    else if (lead == 0xf4)
+        high = 0x8f;
+    if (left <= (size_t)following || at[1] < low || at[1] > high)
+        return -1;
+    for (int i = 2; i <= following; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return -1;
+    }
+    return following;
+}
+
+bool bytes_utf8(struct bytes run)
+{
+    size_t i = 0;
+    while (i < run.len) {
+        /* Names are mostly ASCII: eight bytes at a time. */
+        if (run.len - i >= 8 && !(le_get64(run.data + i) & UINT64_C(0x8080808080808080))) {
+            i += 8;
+            continue;
+        }
+        int following = utf8_following(run.data + i, run.len - i);
+        if (following < 0)
+            return false;
+        i += (size_t)following + 1;
+    }
+    return true;
+}
+
 void out_done(struct out *out)
 {
     mem_free(out->data);

@@ -36,6 +36,9 @@ static inline bool bytes_equal_text(struct bytes a, const char *text)
     return bytes_equal(a, bytes_text(text));
 }
 
+/* Well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool bytes_utf8(struct bytes run);
+
 /* Growable output. Zeroed is a valid empty one. Sizes here are the program's own: growth aborts on
  * exhaustion, so whoever fills it from a client's numbers bounds them first. */
 struct out {
