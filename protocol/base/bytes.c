@@ -1,6 +1,7 @@
 /* See bytes.h. */
 #include "protocol/base/bytes.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -59,6 +60,20 @@ void out_done(struct out *out)
 {
     mem_free(out->data);
     *out = (struct out){ 0 };
+}
+
+int out_reserve(struct out *out, size_t size)
+{
+    if (size <= out->capacity - out->len)
+        return 0;
+    if (size > SIZE_MAX / 2 - out->len)
+        return -ENOMEM;
+    uint8_t *data = mem_try_realloc(out->data, out->len + size);
+    if (!data)
+        return -ENOMEM;
+    out->data = data;
+    out->capacity = out->len + size;
+    return 0;
 }
 
 uint8_t *out_add(struct out *out, size_t size)

@@ -46,6 +46,9 @@ struct out {
     size_t len, capacity;
 };
 void out_done(struct out *out);
+/* Memory for `size` more bytes, so that the next out_add of so many cannot abort: for sizes that
+ * somebody else named. 0 or -ENOMEM; len stays. */
+int out_reserve(struct out *out, size_t size) MUST_CHECK;
 /* Room for `size` more bytes, which the caller fills; len is raised by it. Valid until the next. */
 uint8_t *out_add(struct out *out, size_t size);
 void out_bytes(struct out *out, const void *data, size_t len);

@@ -43,6 +43,11 @@ void *mem_try_alloc(size_t size)
     return malloc(size ? size : 1);
 }
 
+void *mem_try_realloc(void *pointer, size_t size)
+{
+    return realloc(pointer, size ? size : 1);
+}
+
 char *mem_strdup(const char *text)
 {
     return mem_strndup(text, strlen(text));

@@ -19,6 +19,8 @@ void *mem_zalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnu
 void *mem_realloc(void *pointer, size_t size) __attribute__((returns_nonnull));
 /* As malloc: NULL on exhaustion. For sizes that somebody else named. */
 void *mem_try_alloc(size_t size) MUST_CHECK;
+/* As realloc: NULL on exhaustion, and then `pointer` is as before. */
+void *mem_try_realloc(void *pointer, size_t size) MUST_CHECK;
 /* A copy of the NUL-terminated `text`. */
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 /* A NUL-terminated copy of `len` bytes. */
