@@ -144,7 +144,7 @@ int batch_records(const struct batch_view *batch, struct compressor *compressor,
         return 0;
     }
     struct out *scratch = compressor_scratch(compressor);
-    int r = decompress(compressor, codec, batch->records, size_max, scratch);
+    int r = compressor_unpack(compressor, codec, batch->records, size_max, scratch);
     if (!r)
         *ret = bytes_of(scratch->data, scratch->len);
     return r;
@@ -268,8 +268,8 @@ static void judge_record(const struct batch_view *batch, const struct batch_rule
 }
 
 /* The hot path: for each record of each produce request. */
-static void judge_records(const struct batch_view *batch, const struct batch_rules *rules,
-    struct batch_verdict *verdict)
+static void judge_records(
+    const struct batch_view *batch, const struct batch_rules *rules, struct batch_verdict *verdict)
 {
     const uint8_t *at = verdict->records.data, *end = at + verdict->records.len;
     const struct limits limits = limits_of(batch, rules);

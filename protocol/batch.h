@@ -9,7 +9,8 @@
  *
  * The crc (CRC-32C) covers everything from the attributes on, so base offset, length, leader epoch
  * and magic are not protected by it; a wrong length shows because the sum then covers other bytes,
- * a wrong magic because only 2 is accepted; base offset and leader epoch are the broker's own to set.
+ * a wrong magic because only 2 is accepted; base offset and leader epoch are the broker's own to
+ * set.
  *
  * Source: KIP-98. What a broker accepts from a client: Kafka 4.3's behaviour, with the differences
  * listed at batch_validate.
@@ -86,7 +87,7 @@ const char *batch_outcome_text(enum batch_outcome outcome);
 /* The header, decoded; borrows the bytes. */
 struct batch_view {
     const uint8_t *data;
-    size_t size; /* of the whole batch, prefix included */
+    size_t size;          /* of the whole batch, prefix included */
     struct bytes records; /* as stored: compressed if the codec says so */
     int64_t base_offset;
     int32_t leader_epoch;
@@ -135,7 +136,8 @@ static inline int32_t batch_last_sequence(const struct batch_view *batch)
 
 /*
  * The batch at the beginning of `from`. BATCH_OK, BATCH_END, BATCH_PARTIAL, BATCH_BAD_SIZE,
- * BATCH_BAD_MAGIC or BATCH_OLD_MAGIC; only BATCH_OK fills `ret`. Believes the header: see batch_check.
+ * BATCH_BAD_MAGIC or BATCH_OLD_MAGIC; only BATCH_OK fills `ret`. Believes the header: see
+ * batch_check.
  */
 enum batch_outcome batch_parse(struct bytes from, struct batch_view *ret) MUST_CHECK;
 /* As batch_parse from the first BATCH_HEADER_SIZE bytes alone (a scan that does not read payloads):
@@ -149,7 +151,7 @@ enum batch_outcome batch_check(const struct batch_view *batch) MUST_CHECK;
 
 /*
  * The records, decompressed: the batch's own bytes or the compressor's scratch, valid until its
- * next use. -EBADMSG, -E2BIG (more than `size_max`), -ENOTSUP, -ENOMEM as of decompress().
+ * next use. -EBADMSG, -E2BIG (more than `size_max`), -ENOTSUP, -ENOMEM as of compressor_unpack().
  */
 int batch_records(const struct batch_view *batch, struct compressor *compressor, size_t size_max,
     struct bytes *ret) MUST_CHECK;
@@ -168,13 +170,13 @@ void batch_set_crc(uint8_t *batch);
 /* ---- what a broker accepts ----------------------------------------------------------------- */
 
 struct batch_rules {
-    bool client;              /* false: from a coordinator, which may write control batches, any
-                                 offset range and no sequence */
-    bool zstd_refused;        /* Produce before version 7 */
-    bool keys_required;       /* a compacted topic */
-    bool log_append_time;     /* message.timestamp.type; else the two limits apply */
-    size_t size_max;          /* max.message.bytes: the whole batch, as it came */
-    size_t decompressed_max;  /* of the records */
+    bool client;             /* false: from a coordinator, which may write control batches, any
+                                offset range and no sequence */
+    bool zstd_refused;       /* Produce before version 7 */
+    bool keys_required;      /* a compacted topic */
+    bool log_append_time;    /* message.timestamp.type; else the two limits apply */
+    size_t size_max;         /* max.message.bytes: the whole batch, as it came */
+    size_t decompressed_max; /* of the records */
     int64_t now_ms;
     int64_t before_max_ms, after_max_ms; /* INT64_MAX: no limit */
 };
@@ -221,10 +223,10 @@ void batch_validate(struct bytes from, const struct batch_rules *rules,
     struct compressor *compressor, struct batch_view *ret_view, struct batch_verdict *ret);
 
 /*
- * Appends the batch anew to `out`: offsets 0 to n - 1, `codec` at `level`, all else kept, timestamps
- * as of batch_set_timestamp. `verdict` is the one of batch_validate with outcome BATCH_OK; its records must still
- * be valid. Also for a topic whose compression.type differs from the batch's codec. 0, -ENOMEM,
- * -E2BIG (not representable), -ENOTSUP.
+ * Appends the batch anew to `out`: offsets 0 to n - 1, `codec` at `level`, all else kept,
+ * timestamps as of batch_set_timestamp. `verdict` is the one of batch_validate with outcome
+ * BATCH_OK; its records must still be valid. Also for a topic whose compression.type differs from
+ * the batch's codec. 0, -ENOMEM, -E2BIG (not representable), -ENOTSUP.
  */
 struct batch_recoding {
     enum codec codec;
@@ -232,6 +234,7 @@ struct batch_recoding {
     bool log_append_time;
 };
 int batch_rebuild(const struct batch_view *batch, const struct batch_verdict *verdict,
-    const struct batch_recoding *recoding, struct compressor *compressor, struct out *out) MUST_CHECK;
+    const struct batch_recoding *recoding, struct compressor *compressor,
+    struct out *out) MUST_CHECK;
 
 #endif

@@ -13,14 +13,15 @@
  * What the formats look like in Kafka, where it is not what one would think:
  * - gzip: several members may follow each other.
  * - snappy: the Java client writes snappy-java's stream: an 8-byte magic, int32 version, int32
- *   compatible version, then chunks of [int32 size, raw snappy]. A new magic may stand in place of a
- *   size where two streams were joined. librdkafka and others write one raw snappy block. The magic
- *   cannot begin a raw block (its third byte would be a copy from before the start), so it tells them
- *   apart. We write the stream form: old clients cannot read the other.
- * - lz4: one frame. Java's reader demands independent blocks, computes the content checksum in a way
- *   of its own and stops at the frame's end. We write independent blocks of 64 KiB without checksums;
- *   linked blocks are read, but see compress_portable. Bytes behind the frame are refused.
- * - zstd: frames, also skippable ones, may follow each other; frames of zstd before 1.0 are refused.
+ *   compatible version, then chunks of [int32 size, raw snappy]. A new magic may stand in place of
+ * a size where two streams were joined. librdkafka and others write one raw snappy block. The magic
+ *   cannot begin a raw block (its third byte would be a copy from before the start), so it tells
+ * them apart. We write the stream form: old clients cannot read the other.
+ * - lz4: one frame. Java's reader demands independent blocks, computes the content checksum in a
+ * way of its own and stops at the frame's end. We write independent blocks of 64 KiB without
+ * checksums; linked blocks are read, but see compress_portable. Bytes behind the frame are refused.
+ * - zstd: frames, also skippable ones, may follow each other; frames of zstd before 1.0 are
+ * refused.
  */
 #include "protocol/compress.h"
 
@@ -290,7 +291,8 @@ static int snappy_read(struct bytes from, struct sink *sink)
 static int snappy_write(struct bytes from, struct out *out)
 {
     size_t chunks = from.len / SNAPPY_CHUNK + 1;
-    int r = out_reserve(out, STREAM_HEADER + chunks * (4 + snappy_max_compressed_length(SNAPPY_CHUNK)));
+    int r =
+        out_reserve(out, STREAM_HEADER + chunks * (4 + snappy_max_compressed_length(SNAPPY_CHUNK)));
     if (r)
         return r;
     uint8_t *header = out_add(out, STREAM_HEADER);
@@ -301,7 +303,8 @@ static int snappy_write(struct bytes from, struct out *out)
         size_t len = from.len - i < SNAPPY_CHUNK ? from.len - i : SNAPPY_CHUNK;
         size_t size = out->capacity - out->len - 4;
         uint8_t *at = out->data + out->len;
-        CHECK(snappy_compress((const char *)from.data + i, len, (char *)at + 4, &size) == SNAPPY_OK);
+        CHECK(
+            snappy_compress((const char *)from.data + i, len, (char *)at + 4, &size) == SNAPPY_OK);
         be_put32(at, (uint32_t)size);
         out->len += 4 + size;
     }
@@ -368,10 +371,10 @@ static int lz4_write(struct compressor *compressor, int level, struct bytes from
 {
     LZ4F_preferences_t preferences = {
         .frameInfo = { .blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent },
-        .compressionLevel = level == COMPRESS_LEVEL_DEFAULT  ? 0
-                            : level < 1                      ? 1
+        .compressionLevel = level == COMPRESS_LEVEL_DEFAULT       ? 0
+                            : level < 1                           ? 1
                             : level > LZ4F_compressionLevel_max() ? LZ4F_compressionLevel_max()
-                                                             : level,
+                                                                  : level,
         .autoFlush = 1,
     };
     LZ4F_cctx *context = compressor->lz4_compress;
@@ -403,7 +406,8 @@ static bool zstd_frame_begins(struct bytes from)
     if (from.len < 4)
         return false;
     uint32_t magic = le_get32(from.data);
-    return magic == ZSTD_MAGICNUMBER || (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+    return magic == ZSTD_MAGICNUMBER ||
+           (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
 }
 
 static int zstd_error(size_t code)
@@ -493,7 +497,8 @@ static int zstd_write(struct compressor *compressor, int level, struct bytes fro
 
 /* ---- one face ------------------------------------------------------------------------------ */
 
-static int read_any(struct compressor *compressor, enum codec codec, struct bytes from, struct sink *sink)
+static int read_any(
+    struct compressor *compressor, enum codec codec, struct bytes from, struct sink *sink)
 {
     switch (codec) {
     case CODEC_GZIP: return gzip_read(compressor, from, sink);
@@ -506,8 +511,8 @@ static int read_any(struct compressor *compressor, enum codec codec, struct byte
     return -ENOTSUP;
 }
 
-int decompress(struct compressor *compressor, enum codec codec, struct bytes from, size_t size_max,
-    struct out *out)
+int compressor_unpack(struct compressor *compressor, enum codec codec, struct bytes from,
+    size_t size_max, struct out *out)
 {
     if (codec == CODEC_NONE) {
         if (from.len > size_max)
@@ -537,8 +542,8 @@ int decompress(struct compressor *compressor, enum codec codec, struct bytes fro
     return r;
 }
 
-int compress(struct compressor *compressor, enum codec codec, int level, struct bytes from,
-    struct out *out)
+int compressor_pack(
+    struct compressor *compressor, enum codec codec, int level, struct bytes from, struct out *out)
 {
     CHECK(from.len <= INT32_MAX);
     switch (codec) {

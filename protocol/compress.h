@@ -46,19 +46,19 @@ enum {
 };
 
 struct compressor {
-    void *inflate, *deflate;           /* struct z_stream_s, or NULL until used */
-    int deflate_level;                 /* of `deflate` */
-    void *lz4_compress, *lz4_decompress; /* struct LZ4F_cctx_s, LZ4F_dctx_s */
+    void *inflate, *deflate;               /* struct z_stream_s, or NULL until used */
+    int deflate_level;                     /* of `deflate` */
+    void *lz4_compress, *lz4_decompress;   /* struct LZ4F_cctx_s, LZ4F_dctx_s */
     void *zstd_compress, *zstd_decompress; /* struct ZSTD_CCtx_s, ZSTD_DCtx_s */
-    struct out scratch;                /* what compressor_scratch hands out */
+    struct out scratch;                    /* what compressor_scratch hands out */
 };
 
 /* Allocates nothing yet. */
 void compressor_init(struct compressor *compressor);
 /* Accepts a zeroed one. */
 void compressor_done(struct compressor *compressor);
-/* An empty output that lives until the next call or compressor_done; if the last user left it larger
- * than COMPRESS_KEEP_MAX, that memory is given back first. */
+/* An empty output that lives until the next call or compressor_done; if the last user left it
+ * larger than COMPRESS_KEEP_MAX, that memory is given back first. */
 struct out *compressor_scratch(struct compressor *compressor);
 
 /* "none", "gzip", "snappy", "lz4", "zstd": the words of compression.type. "?" for any other. */
@@ -75,15 +75,15 @@ bool codec_by_name(struct bytes name, enum codec *ret);
  *   -ENOMEM   no memory for the output or for a context
  * CODEC_NONE copies.
  */
-int decompress(struct compressor *compressor, enum codec codec, struct bytes from, size_t size_max,
-    struct out *out) MUST_CHECK;
+int compressor_unpack(struct compressor *compressor, enum codec codec, struct bytes from,
+    size_t size_max, struct out *out) MUST_CHECK;
 
 /*
- * Appends the compressed form of `from` (less than 2 GiB) to `out`; an empty `from` gives a complete,
- * empty stream. `level`: gzip 1-9, lz4 1-17, zstd -131072 to 22; out of range is cut to the range;
- * snappy has none. Errors: -ENOTSUP, -ENOMEM, as above, `out` as long as before.
+ * Appends the compressed form of `from` (less than 2 GiB) to `out`; an empty `from` gives a
+ * complete, empty stream. `level`: gzip 1-9, lz4 1-17, zstd -131072 to 22; out of range is cut to
+ * the range; snappy has none. Errors: -ENOTSUP, -ENOMEM, as above, `out` as long as before.
  */
-int compress(struct compressor *compressor, enum codec codec, int level, struct bytes from,
+int compressor_pack(struct compressor *compressor, enum codec codec, int level, struct bytes from,
     struct out *out) MUST_CHECK;
 
 /* Whether Kafka's Java client can read this payload. It cannot if an lz4 frame has blocks that

@@ -130,7 +130,7 @@ struct batch_options batch_options_like(const struct batch_view *batch)
         .producer_id = batch->producer_id,
         .producer_epoch = batch->producer_epoch,
         .base_sequence = batch->base_sequence,
-        .attributes = batch->attributes & ~(unsigned)BATCH_ATTRIBUTE_CODEC,
+        .attributes = (uint16_t)(batch->attributes & ~BATCH_ATTRIBUTE_CODEC),
         .max_timestamp = batch->max_timestamp,
         .base_timestamp = batch->base_timestamp,
         .last_offset_delta = batch->last_offset_delta,
@@ -178,7 +178,8 @@ static struct record_view placed(
     return copy;
 }
 
-size_t batch_builder_size_with(const struct batch_builder *builder, const struct record_view *record)
+size_t batch_builder_size_with(
+    const struct batch_builder *builder, const struct record_view *record)
 {
     struct record_view copy = placed(builder, builder->last_delta + 1, record);
     size_t size = body_size(&copy);
@@ -254,14 +255,15 @@ static void write_header(const struct batch_builder *builder, uint8_t *batch, si
 {
     const struct batch_options *options = &builder->options;
     bool empty = builder->count == 0;
-    unsigned attributes = options->attributes | (empty ? CODEC_NONE : options->codec);
+    unsigned attributes = options->attributes | (unsigned)(empty ? CODEC_NONE : options->codec);
     bool first = builder->base_timestamp == BATCH_TIMESTAMP_OF_FIRST;
     int64_t base = first || (empty && !(attributes & BATCH_ATTRIBUTE_DELETE_HORIZON))
                        ? -1
                        : builder->base_timestamp;
     int64_t max = empty || (attributes & BATCH_ATTRIBUTE_LOG_APPEND_TIME) ? options->max_timestamp
                                                                           : builder->max_timestamp;
-    int32_t last = options->last_offset_delta < 0 ? builder->last_delta : options->last_offset_delta;
+    int32_t last =
+        options->last_offset_delta < 0 ? builder->last_delta : options->last_offset_delta;
     be_put64(batch + BATCH_AT_BASE_OFFSET, (uint64_t)options->base_offset);
     be_put32(batch + BATCH_AT_LENGTH, (uint32_t)(size - BATCH_PREFIX_SIZE));
     be_put32(batch + BATCH_AT_LEADER_EPOCH, (uint32_t)options->leader_epoch);
@@ -287,7 +289,7 @@ int batch_builder_finish(
     if (r)
         return r;
     (void)out_add(out, BATCH_HEADER_SIZE); /* written last */
-    r = compress(compressor, codec, options->level,
+    r = compressor_pack(compressor, codec, options->level,
         bytes_of(builder->records.data, builder->records.len), out);
     if (!r && out->len - start > BATCH_SIZE_MAX)
         r = -E2BIG;

@@ -28,14 +28,14 @@
 /* One record. A builder takes the same struct and looks at the fields marked (*) only. */
 struct record_view {
     int64_t offset;
-    int64_t timestamp;     /* (*) ms; the batch's if that says LogAppendTime */
-    struct bytes key;      /* (*) data NULL: null */
-    struct bytes value;    /* (*) data NULL: null */
-    struct bytes headers;  /* (*) encoded, see record_header_next */
-    int32_t header_count;  /* (*) */
-    int32_t offset_delta;  /* as encoded */
+    int64_t timestamp;    /* (*) ms; the batch's if that says LogAppendTime */
+    struct bytes key;     /* (*) data NULL: null */
+    struct bytes value;   /* (*) data NULL: null */
+    struct bytes headers; /* (*) encoded, see record_header_next */
+    int32_t header_count; /* (*) */
+    int32_t offset_delta; /* as encoded */
     int64_t timestamp_delta;
-    struct bytes whole;    /* the encoded record with its length in front */
+    struct bytes whole; /* the encoded record with its length in front */
 };
 
 struct record_header {
@@ -110,18 +110,20 @@ void batch_builder_done(struct batch_builder *builder);
 /* Size of the finished batch as it stands, and with one record more, before compression.
  * (Compression makes incompressible data a little larger, by less than 1 % + 64 bytes.) */
 size_t batch_builder_size(const struct batch_builder *builder);
-size_t batch_builder_size_with(const struct batch_builder *builder, const struct record_view *record);
+size_t batch_builder_size_with(
+    const struct batch_builder *builder, const struct record_view *record);
 /* At the offset after the last. -E2BIG: the batch would not be representable (2 GiB, 2^31 records);
  * -ENOMEM. A refused record changes nothing. */
-int batch_builder_append(struct batch_builder *builder, const struct record_view *record) MUST_CHECK;
+int batch_builder_append(
+    struct batch_builder *builder, const struct record_view *record) MUST_CHECK;
 /* At base offset + `offset_delta`, which must be beyond the last: else -EINVAL. */
-int batch_builder_append_at(
-    struct batch_builder *builder, int32_t offset_delta, const struct record_view *record) MUST_CHECK;
+int batch_builder_append_at(struct batch_builder *builder, int32_t offset_delta,
+    const struct record_view *record) MUST_CHECK;
 /* The encoded record as it is, for a builder with options like the batch it comes from. */
 int batch_builder_copy(struct batch_builder *builder, const struct record_view *record) MUST_CHECK;
 /* Appends the batch with its checksum to `out`. The builder stays as it is. Errors: -ENOMEM,
- * -E2BIG, -ENOTSUP; `out` is as long as before then. Without records the batch is not compressed and
- * its base timestamp is -1 (unless that is a delete horizon). `compressor` may be NULL for
+ * -E2BIG, -ENOTSUP; `out` is as long as before then. Without records the batch is not compressed
+ * and its base timestamp is -1 (unless that is a delete horizon). `compressor` may be NULL for
  * CODEC_NONE. */
 int batch_builder_finish(
     struct batch_builder *builder, struct compressor *compressor, struct out *out) MUST_CHECK;
@@ -146,8 +148,8 @@ struct control_marker {
 };
 
 /* Reads the first record of a control batch (BATCH_ATTRIBUTE_CONTROL). -EBADMSG if it is none. */
-int control_parse(const struct batch_view *batch, struct bytes records, struct control_marker *ret)
-    MUST_CHECK;
+int control_parse(
+    const struct batch_view *batch, struct bytes records, struct control_marker *ret) MUST_CHECK;
 /* Appends a marker that ends the transaction of a producer, `commit` or abort, to `out`: a batch of
  * one control record, with offset 0 and leader epoch -1 to be set. */
 void control_build(struct out *out, const struct batch_options *producer, bool commit,
@@ -177,9 +179,9 @@ static inline bool record_parse(const uint8_t **at, const uint8_t *end, struct r
         return false;
     end = *at + len;
     ++*at; /* attributes: none is in use */
-    if (!varlong_read(at, end, &ret->timestamp_delta) || !varint_read(at, end, &ret->offset_delta) ||
-        !record_run_read(at, end, &ret->key) || !record_run_read(at, end, &ret->value) ||
-        !varint_read(at, end, &ret->header_count))
+    if (!varlong_read(at, end, &ret->timestamp_delta) ||
+        !varint_read(at, end, &ret->offset_delta) || !record_run_read(at, end, &ret->key) ||
+        !record_run_read(at, end, &ret->value) || !varint_read(at, end, &ret->header_count))
         return false;
     ret->headers = bytes_of(*at, (size_t)(end - *at));
     *at = end;
