@@ -53,7 +53,8 @@ int out_reserve(struct out *out, size_t size) MUST_CHECK;
 uint8_t *out_add(struct out *out, size_t size);
 void out_bytes(struct out *out, const void *data, size_t len);
 void out_text(struct out *out, const char *text);
-void out_printf(struct out *out, const char *format, ...) PRINTF_LIKE(2, 3);
+void out_printf(struct out *out, const char *format, ...) PRINTF_LIKE(2, 3)
+    __attribute__((nonnull(2)));
 
 #define BYTES_DEFINE_INT(bits)                                                                     \
     static inline uint##bits##_t be_get##bits(const void *at)                                      \
