@@ -215,9 +215,9 @@ enum store_kind {
  * (may be NULL): position of the newest change. */
 bool store_get(const struct storage *storage, uint16_t kind, struct bytes key,
     struct bytes *ret_value, uint64_t *ret_lsn);
-/* All keys of a kind, in byte order of the keys. `each` returns false to stop; it must not commit.
- */
-void store_each(const struct storage *storage, uint16_t kind,
+/* All keys of a kind that begin with `prefix` (empty: all), in byte order of the keys; costs what
+ * is visited. `each` returns false to stop; it must not commit. */
+void store_each(const struct storage *storage, uint16_t kind, struct bytes prefix,
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context);
 
 /* ---- idempotent producers -----------------------------------------------------------------------
