@@ -223,36 +223,39 @@ static enum batch_outcome judge_header(
     return BATCH_OK;
 }
 
-struct limits {
-    int64_t earliest, latest;
-    bool judge_all; /* each record has to be looked at */
+/* One batch before the records' judge. */
+struct judge {
+    const struct batch_rules *rules;
+    struct batch_verdict *verdict;
+    int64_t earliest, latest; /* timestamps within need no closer look */
+    bool log_append_time;     /* the client says */
 };
 
-static struct limits limits_of(const struct batch_view *batch, const struct batch_rules *rules)
+static struct judge judge_of(
+    const struct batch_view *batch, const struct batch_rules *rules, struct batch_verdict *verdict)
 {
-    struct limits limits = { INT64_MIN, INT64_MAX, batch_is_log_append_time(batch) };
+    struct judge judge = { rules, verdict, INT64_MIN, INT64_MAX, batch_is_log_append_time(batch) };
     if (!rules->log_append_time) {
-        if (__builtin_sub_overflow(rules->now_ms, rules->before_max_ms, &limits.earliest))
-            limits.earliest = INT64_MIN;
-        if (__builtin_add_overflow(rules->now_ms, rules->after_max_ms, &limits.latest))
-            limits.latest = INT64_MAX;
+        if (__builtin_sub_overflow(rules->now_ms, rules->before_max_ms, &judge.earliest))
+            judge.earliest = INT64_MIN;
+        if (__builtin_add_overflow(rules->now_ms, rules->after_max_ms, &judge.latest))
+            judge.latest = INT64_MAX;
     }
-    return limits;
+    return judge;
 }
 
-/* A record that may be at fault. */
-static void judge_record(const struct batch_view *batch, const struct batch_rules *rules,
-    const struct limits *limits, const struct record_view *record, struct batch_verdict *verdict)
+/* A record that may be at fault: the closer look. */
+static void judge_record(const struct judge *judge, int32_t index, bool has_key, int64_t timestamp)
 {
-    int64_t timestamp = record->timestamp;
+    struct batch_verdict *verdict = judge->verdict;
     enum record_fault fault;
-    if (rules->keys_required && !record->key.data) {
+    if (judge->rules->keys_required && !has_key) {
         fault = RECORD_NO_KEY;
-    } else if (!rules->log_append_time && timestamp != -1) {
-        if (timestamp >= limits->earliest && timestamp <= limits->latest)
+    } else if (!judge->rules->log_append_time && timestamp != -1) {
+        if (timestamp >= judge->earliest && timestamp <= judge->latest)
             return;
         fault = RECORD_TIMESTAMP_RANGE;
-    } else if (batch_is_log_append_time(batch)) {
+    } else if (judge->log_append_time) {
         fault = RECORD_TIMESTAMP_TYPE;
     } else {
         return;
@@ -262,40 +265,43 @@ static void judge_record(const struct batch_view *batch, const struct batch_rule
     else if (verdict->outcome == BATCH_OK)
         verdict->outcome = BATCH_NULL_KEY;
     if (verdict->error_count < BATCH_ERRORS_MAX)
-        verdict->errors[verdict->error_count] =
-            (struct record_error){ (int32_t)record->offset, fault, timestamp };
+        verdict->errors[verdict->error_count] = (struct record_error){ index, fault, timestamp };
     verdict->error_count++;
 }
 
-/* The hot path: for each record of each produce request. */
+static void reject_records(struct batch_verdict *verdict)
+{
+    verdict->outcome = BATCH_BAD_RECORDS;
+    verdict->error_count = 0; /* the faults of single records matter no more */
+}
+
+/* The hot path: each record of each produce request. */
 static void judge_records(
     const struct batch_view *batch, const struct batch_rules *rules, struct batch_verdict *verdict)
 {
     const uint8_t *at = verdict->records.data, *end = at + verdict->records.len;
-    const struct limits limits = limits_of(batch, rules);
+    const struct judge judge = judge_of(batch, rules, verdict);
     const bool keys_required = rules->keys_required;
     const uint64_t base = (uint64_t)batch->base_timestamp;
+    const int32_t count = batch->count;
     int64_t max_timestamp = -1;
     bool in_order = true;
-    for (int32_t i = 0; i < batch->count; i++) {
+    for (int32_t i = 0; i < count; i++) {
         struct record_view record;
         if (!record_parse(&at, end, &record)) {
-            verdict->outcome = BATCH_BAD_RECORDS;
+            reject_records(verdict);
             return;
         }
         int64_t timestamp = (int64_t)(base + (uint64_t)record.timestamp_delta);
         if (timestamp > max_timestamp)
             max_timestamp = timestamp;
         in_order &= record.offset_delta == i;
-        if (timestamp < limits.earliest || timestamp > limits.latest || limits.judge_all ||
-            (keys_required && !record.key.data)) {
-            record.timestamp = timestamp;
-            record.offset = i;
-            judge_record(batch, rules, &limits, &record, verdict);
-        }
+        if (timestamp < judge.earliest || timestamp > judge.latest || judge.log_append_time ||
+            (keys_required && !record.key.data))
+            judge_record(&judge, i, record.key.data != NULL, timestamp);
     }
     if (at != end)
-        verdict->outcome = BATCH_BAD_RECORDS;
+        reject_records(verdict);
     if (!in_order && rules->client)
         verdict->rebuild = true;
     verdict->max_timestamp = rules->log_append_time ? rules->now_ms : max_timestamp;

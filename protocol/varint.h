@@ -27,49 +27,47 @@ static inline int64_t varint_unzigzag(uint64_t raw)
     return (int64_t)(raw >> 1 ^ -(raw & 1));
 }
 
-/* Reads an unsigned number of up to `bits` bits from [*at, end) and moves *at behind it. False, and
- * *at untouched, if it is cut, too long or too big. */
-static inline bool varint_read_raw(const uint8_t **at, const uint8_t *end, int bits, uint64_t *ret)
+/* Reads an unsigned number of up to `bits` bits from [at, end). The place behind it; NULL if it is
+ * cut, too long or too big. */
+const uint8_t *varint_read_raw(const uint8_t *at, const uint8_t *end, int bits, uint64_t *ret);
+
+/* Nearly all numbers in records take one byte or two, and the same place takes the same number of
+ * bytes in record after record: these branches are foreseen, and nothing waits for a length. */
+static inline bool varint_read_bits(const uint8_t **at, const uint8_t *end, int bits, int64_t *ret)
 {
     const uint8_t *from = *at;
-    uint64_t value = 0;
-    for (int shift = 0; shift < bits && from < end; shift += 7) {
-        uint8_t byte = *from++;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            if (bits - shift < 7 && byte >> (bits - shift) != 0)
-                return false;
-            *at = from;
-            *ret = value;
-            return true;
-        }
+    uint64_t raw;
+    if (from < end && from[0] < 0x80) {
+        raw = from[0];
+        *at = from + 1;
+    } else if (end - from >= 2 && from[1] < 0x80) {
+        raw = (uint64_t)(from[0] & 0x7f) | (uint64_t)from[1] << 7;
+        *at = from + 2;
+    } else {
+        uint64_t longer; /* of its own: `raw` shall stay in a register */
+        from = varint_read_raw(from, end, bits, &longer);
+        if (!from)
+            return false;
+        raw = longer;
+        *at = from;
     }
-    return false;
+    *ret = varint_unzigzag(raw);
+    return true;
 }
 
-/* The readers in use. Most numbers in a record are one byte long: that case stays inline. */
+/* The readers in use: false, and nothing changed, if the bytes are no such number. */
 static inline bool varint_read(const uint8_t **at, const uint8_t *end, int32_t *ret)
 {
-    uint64_t raw;
-    if (*at < end && **at < 0x80) {
-        raw = *(*at)++;
-    } else if (!varint_read_raw(at, end, 32, &raw)) {
+    int64_t value;
+    if (!varint_read_bits(at, end, 32, &value))
         return false;
-    }
-    *ret = (int32_t)varint_unzigzag(raw);
+    *ret = (int32_t)value;
     return true;
 }
 
 static inline bool varlong_read(const uint8_t **at, const uint8_t *end, int64_t *ret)
 {
-    uint64_t raw;
-    if (*at < end && **at < 0x80) {
-        raw = *(*at)++;
-    } else if (!varint_read_raw(at, end, 64, &raw)) {
-        return false;
-    }
-    *ret = varint_unzigzag(raw);
-    return true;
+    return varint_read_bits(at, end, 64, ret);
 }
 
 /* Bytes that varint_write takes for `value`; 32-bit values take at most VARINT_SIZE_MAX. */
