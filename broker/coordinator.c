@@ -1,0 +1,393 @@
+/*
+ * All groups of the broker.
+ *
+ * Happy path
+ *  - a handler finds or makes the group and steps it (group.h); what follows comes back through the
+ * effects: persist commits a unit with the group's put, join and sync finish the waiting request,
+ * which leaves only when that unit is durable (request_depends on group->lsn).
+ *  - the group's earliest deadline stands in one heap of groups; one timer of the loop runs for
+ * all.
+ *
+ * Failure modes
+ *  - the ring is full at persist: the group hears COORDINATOR_NOT_AVAILABLE, its members try again.
+ *  - a stored group or offset cannot be read: it is said and left out; the rest is served.
+ *
+ * Invariant: nothing durable is told before it is durable.
+ */
+#include "broker/coordinator.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "broker/broker.h"
+#include "broker/config.h"
+#include "broker/handle_groups.h"
+#include "broker/request.h"
+#include "protocol/base/mem.h"
+#include "protocol/error.h"
+#include "storage/storage.h"
+
+enum { BUCKET_COUNT = 1024 };
+
+struct coordinator {
+    struct broker *broker;
+    struct group_limits limits;
+    struct group_effects effects;
+    struct list buckets[BUCKET_COUNT];
+    struct list groups;
+    size_t group_count;
+    struct heap wakes; /* of groups by their earliest deadline */
+    struct timer timer;
+    struct list commits; /* struct pending_commit in flight */
+};
+
+/* ---- units in flight ---- */
+
+struct pending_commit {
+    struct unit unit;
+    struct list link;
+    struct request *request; /* NULL: nobody waits any more */
+    void (*done)(struct request *request);
+};
+
+static void pending_commit_free(struct pending_commit *commit)
+{
+    list_remove(&commit->link);
+    unit_done(&commit->unit);
+    mem_free(commit);
+}
+
+static void pending_commit_durable(struct unit *unit)
+{
+    struct pending_commit *commit = container_of(unit, struct pending_commit, unit);
+    struct request *request = commit->request;
+    void (*done)(struct request *) = commit->done;
+    pending_commit_free(commit);
+    if (request && done)
+        done(request);
+}
+
+struct pending_commit *coordinator_commit_begin(
+    struct coordinator *coordinator, struct request *request, void (*done)(struct request *request))
+{
+    struct pending_commit *commit = mem_zalloc(1, sizeof(*commit));
+    unit_init(&commit->unit, pending_commit_durable);
+    commit->request = request;
+    commit->done = done;
+    list_append(&coordinator->commits, &commit->link);
+    return commit;
+}
+
+struct unit *pending_commit_unit(struct pending_commit *commit)
+{
+    return &commit->unit;
+}
+
+int coordinator_commit(struct coordinator *coordinator, struct pending_commit *commit)
+{
+    int status = log_commit(coordinator->broker->storage, &commit->unit);
+    if (status < 0 && status != -EAGAIN)
+        pending_commit_free(commit);
+    return status;
+}
+
+void coordinator_commit_abandon(struct pending_commit *commit)
+{
+    pending_commit_free(commit);
+}
+
+void coordinator_forget(struct coordinator *coordinator, const struct request *request)
+{
+    list_foreach (node, &coordinator->commits) {
+        struct pending_commit *commit = list_entry(node, struct pending_commit, link);
+        if (commit->request == request)
+            commit->request = NULL;
+    }
+}
+
+/* ---- effects ---- */
+
+static void effect_join(
+    void *context, struct group *group, void *token, const struct group_join_answer *answer)
+{
+    (void)context;
+    handle_join_group_answer(token, group, answer);
+}
+
+static void effect_sync(
+    void *context, struct group *group, void *token, int16_t error, struct bytes assignment)
+{
+    (void)context;
+    handle_sync_group_answer(token, group, error, assignment);
+}
+
+static int16_t effect_persist(void *context, struct group *group)
+{
+    struct coordinator *coordinator = context;
+    struct pending_commit *commit = coordinator_commit_begin(coordinator, NULL, NULL);
+    struct out out = { 0 };
+    group->state_since_ms = clock_wall_ms(coordinator->broker->doors->clock);
+    group_encode(group, &out);
+    unit_put(&commit->unit, STORE_GROUP, bytes_text(group->id), bytes_of(out.data, out.len));
+    int status = coordinator_commit(coordinator, commit);
+    if (status == 0)
+        group->lsn = commit->unit.end_lsn;
+    else if (status == -EAGAIN)
+        pending_commit_free(commit);
+    out_done(&out);
+    return status == 0 ? KAFKA_ERROR_NONE : KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+}
+
+static void timer_arm(struct coordinator *coordinator)
+{
+    struct heap_node *first = heap_first(&coordinator->wakes);
+    struct timers *timers = coordinator->broker->doors->timers;
+    if (first)
+        timer_set(timers, &coordinator->timer, first->key);
+    else
+        timer_cancel(timers, &coordinator->timer);
+}
+
+static void effect_schedule(void *context, struct group *group)
+{
+    struct coordinator *coordinator = context;
+    int64_t deadline = group_next_deadline(group);
+    if (heap_node_in(&group->wake) && group->wake.key == deadline)
+        return;
+    heap_remove(&coordinator->wakes, &group->wake);
+    if (deadline != INT64_MAX)
+        heap_insert(&coordinator->wakes, &group->wake, deadline);
+    timer_arm(coordinator);
+}
+
+static void timer_fire(struct timer *timer)
+{
+    struct coordinator *coordinator = container_of(timer, struct coordinator, timer);
+    int64_t now = clock_monotonic_ns(coordinator->broker->doors->clock);
+    struct heap_node *first;
+    while ((first = heap_first(&coordinator->wakes)) && first->key <= now)
+        group_tick(container_of(first, struct group, wake), now);
+    timer_arm(coordinator);
+}
+
+static void effect_member_id(void *context, struct bytes prefix, char *to, size_t size)
+{
+    struct coordinator *coordinator = context;
+    uint8_t id[16];
+    random_bytes(coordinator->broker->doors->random, id, sizeof(id));
+    /* The prefix is a client's: cut so that the UUID always fits. */
+    size_t prefix_len = prefix.len < size - 40 ? prefix.len : size - 40;
+    int len =
+        snprintf(to, size, "%.*s-", (int)prefix_len, prefix.len ? (const char *)prefix.data : "");
+    for (size_t i = 0; i < sizeof(id); i++) {
+        bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+        len += snprintf(to + len, size - (size_t)len, dash ? "-%02x" : "%02x", id[i]);
+    }
+}
+
+/* ---- groups ---- */
+
+static struct list *bucket_of(struct coordinator *coordinator, struct bytes id)
+{
+    return &coordinator->buckets[XXH3_64bits(id.data, id.len) % BUCKET_COUNT];
+}
+
+struct group *coordinator_group(struct coordinator *coordinator, struct bytes id)
+{
+    list_foreach (node, bucket_of(coordinator, id)) {
+        struct group *group = list_entry(node, struct group, bucket);
+        if (bytes_equal_text(id, group->id))
+            return group;
+    }
+    return NULL;
+}
+
+struct group *coordinator_group_make(struct coordinator *coordinator, struct bytes id)
+{
+    struct group *group = coordinator_group(coordinator, id);
+    if (group || coordinator->group_count >= COORDINATOR_GROUPS_MAX)
+        return group;
+    group = group_create(id, &coordinator->limits, &coordinator->effects);
+    list_append(&coordinator->groups, &group->link);
+    list_append(bucket_of(coordinator, id), &group->bucket);
+    coordinator->group_count++;
+    return group;
+}
+
+static void group_remove(struct coordinator *coordinator, struct group *group)
+{
+    heap_remove(&coordinator->wakes, &group->wake);
+    list_remove(&group->link);
+    list_remove(&group->bucket);
+    coordinator->group_count--;
+    group_destroy(group);
+}
+
+struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after)
+{
+    struct list *next = after ? after->link.next : coordinator->groups.next;
+    return next == &coordinator->groups ? NULL : list_entry(next, struct group, link);
+}
+
+/* ---- offsets ---- */
+
+enum {
+    OFFSET_VALUE_SIZE = 20
+}; /* i64 offset, i32 leader epoch, i64 commit ms, then the metadata */
+
+static void offset_key(
+    struct out *out, struct bytes group, const struct uuid *topic, int32_t partition)
+{
+    be_put16(out_add(out, 2), (uint16_t)group.len);
+    out_bytes(out, group.data, group.len);
+    if (!topic)
+        return; /* the prefix of the whole group */
+    out_bytes(out, topic->b, sizeof(topic->b));
+    be_put32(out_add(out, 4), (uint32_t)partition);
+}
+
+void coordinator_put_offset(struct unit *unit, struct bytes group, const struct uuid *topic,
+    int32_t partition, const struct committed_offset *offset)
+{
+    struct out key = { 0 }, value = { 0 };
+    offset_key(&key, group, topic, partition);
+    le_put64(out_add(&value, 8), (uint64_t)offset->offset);
+    le_put32(out_add(&value, 4), (uint32_t)offset->leader_epoch);
+    le_put64(out_add(&value, 8), (uint64_t)offset->commit_ms);
+    out_bytes(&value, offset->metadata.data, offset->metadata.len);
+    unit_put(unit, STORE_OFFSET, bytes_of(key.data, key.len), bytes_of(value.data, value.len));
+    out_done(&key);
+    out_done(&value);
+}
+
+static bool offset_decode(struct bytes value, struct committed_offset *ret_offset)
+{
+    if (value.len < OFFSET_VALUE_SIZE)
+        return false;
+    *ret_offset = (struct committed_offset){
+        .offset = (int64_t)le_get64(value.data),
+        .leader_epoch = (int32_t)le_get32(value.data + 8),
+        .commit_ms = (int64_t)le_get64(value.data + 12),
+        .metadata = bytes_of(value.data + OFFSET_VALUE_SIZE, value.len - OFFSET_VALUE_SIZE),
+    };
+    return true;
+}
+
+bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,
+    const struct uuid *topic, int32_t partition, struct committed_offset *ret_offset,
+    uint64_t *ret_lsn)
+{
+    struct out key = { 0 };
+    struct bytes value;
+    offset_key(&key, group, topic, partition);
+    bool there = store_get(coordinator->broker->storage, STORE_OFFSET, bytes_of(key.data, key.len),
+                     &value, ret_lsn) &&
+                 offset_decode(value, ret_offset);
+    out_done(&key);
+    return there;
+}
+
+struct each_offset {
+    size_t prefix_len;
+    void (*each)(void *context, const struct uuid *topic, int32_t partition,
+        const struct committed_offset *offset, uint64_t lsn);
+    void *context;
+};
+
+static bool each_offset_visit(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    struct each_offset *visit = context;
+    struct committed_offset offset;
+    struct uuid topic;
+    if (key.len != visit->prefix_len + sizeof(topic.b) + 4 || !offset_decode(value, &offset))
+        return true;
+    memcpy(topic.b, key.data + visit->prefix_len, sizeof(topic.b));
+    int32_t partition = (int32_t)be_get32(key.data + visit->prefix_len + sizeof(topic.b));
+    visit->each(visit->context, &topic, partition, &offset, lsn);
+    return true;
+}
+
+void coordinator_each_offset(struct coordinator *coordinator, struct bytes group,
+    void (*each)(void *context, const struct uuid *topic, int32_t partition,
+        const struct committed_offset *offset, uint64_t lsn),
+    void *context)
+{
+    struct out key = { 0 };
+    offset_key(&key, group, NULL, 0);
+    struct each_offset visit = { .prefix_len = key.len, .each = each, .context = context };
+    store_each(coordinator->broker->storage, STORE_OFFSET, bytes_of(key.data, key.len),
+        each_offset_visit, &visit);
+    out_done(&key);
+}
+
+/* ---- start and end ---- */
+
+static bool load_group(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    struct coordinator *coordinator = context;
+    struct doors *doors = coordinator->broker->doors;
+    struct group *group = coordinator_group_make(coordinator, key);
+    if (!group)
+        return false;
+    group->lsn = lsn;
+    if (group_decode(group, value, clock_monotonic_ns(doors->clock)) < 0) {
+        doors_say(doors, LOG_ERROR,
+            "group %.*s: its stored state can't be read and is dropped; its members will join anew",
+            (int)key.len, (const char *)key.data);
+        group_remove(coordinator, group);
+    }
+    return true;
+}
+
+/* A group that only ever committed offsets (a simple consumer) exists through them. */
+static bool load_offset(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    (void)value;
+    (void)lsn;
+    if (key.len < 2 || key.len < 2 + (size_t)be_get16(key.data))
+        return true;
+    return coordinator_group_make(context, bytes_of(key.data + 2, be_get16(key.data))) != NULL;
+}
+
+int coordinator_create(struct coordinator **ret_coordinator, struct broker *broker)
+{
+    struct coordinator *coordinator = mem_zalloc(1, sizeof(*coordinator));
+    const struct broker_config *config = broker->config;
+    coordinator->broker = broker;
+    coordinator->limits = (struct group_limits){
+        .initial_delay_ns = config->group_initial_rebalance_delay_ms * CLOCK_NS_PER_MS,
+        .session_min_ms = config->group_min_session_timeout_ms,
+        .session_max_ms = config->group_max_session_timeout_ms,
+        .members_max = (size_t)config->group_max_size,
+    };
+    coordinator->effects = (struct group_effects){ .context = coordinator,
+        .join = effect_join,
+        .sync = effect_sync,
+        .persist = effect_persist,
+        .schedule = effect_schedule,
+        .member_id = effect_member_id };
+    coordinator->timer.fire = timer_fire;
+    list_init(&coordinator->groups);
+    list_init(&coordinator->commits);
+    for (size_t i = 0; i < BUCKET_COUNT; i++)
+        list_init(&coordinator->buckets[i]);
+    store_each(broker->storage, STORE_GROUP, bytes_of("", 0), load_group, coordinator);
+    store_each(broker->storage, STORE_OFFSET, bytes_of("", 0), load_offset, coordinator);
+    *ret_coordinator = coordinator;
+    return 0;
+}
+
+void coordinator_destroy(struct coordinator *coordinator)
+{
+    if (!coordinator)
+        return;
+    timer_cancel(coordinator->broker->doors->timers, &coordinator->timer);
+    for (struct list *node; (node = list_first(&coordinator->groups));)
+        group_remove(coordinator, list_entry(node, struct group, link));
+    for (struct list *node; (node = list_first(&coordinator->commits));)
+        pending_commit_free(list_entry(node, struct pending_commit, link));
+    heap_done(&coordinator->wakes);
+    mem_free(coordinator);
+}

@@ -1,0 +1,74 @@
+/*
+ * coordinator.h - the owner of all groups: finds and makes them, drives their deadlines, makes
+ * their state and the committed offsets durable through log_commit.
+ *
+ * Groups live in STORE_GROUP as group_encode writes them. Offsets live in the store only, under
+ * STORE_OFFSET: key = u16 length of the group id, group id, topic id (16), u32 partition
+ * (big-endian, so that a group's keys stand together); the store is their memory too.
+ *
+ * One thread: the loop.
+ */
+#ifndef BROKER_COORDINATOR_H
+#define BROKER_COORDINATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/group.h"
+#include "protocol/base/bytes.h"
+#include "protocol/uuid.h"
+
+struct broker;
+struct coordinator;
+struct request;
+struct unit;
+
+/* More groups than this are refused (each costs about 1 KiB). */
+enum { COORDINATOR_GROUPS_MAX = 100000 };
+
+/* Loads what the store holds. The broker outlives it. */
+int coordinator_create(struct coordinator **ret_coordinator, struct broker *broker) MUST_CHECK;
+/* Waiting requests are not answered; they are cancelled by their connections before. */
+void coordinator_destroy(struct coordinator *coordinator);
+
+/* NULL: no such group. */
+struct group *coordinator_group(struct coordinator *coordinator, struct bytes id);
+/* Makes it if need be; NULL: COORDINATOR_GROUPS_MAX. */
+struct group *coordinator_group_make(struct coordinator *coordinator, struct bytes id);
+/* In the order of their making: NULL is before the first. */
+struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after);
+
+/* ---- offsets ---- */
+
+struct committed_offset {
+    int64_t offset;
+    int32_t leader_epoch; /* -1: the client said none */
+    int64_t commit_ms;
+    struct bytes metadata; /* valid until the next log_commit */
+};
+
+void coordinator_put_offset(struct unit *unit, struct bytes group, const struct uuid *topic,
+    int32_t partition, const struct committed_offset *offset);
+/* False: none. *ret_lsn: wait for it before telling (request_depends). */
+bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,
+    const struct uuid *topic, int32_t partition, struct committed_offset *ret_offset,
+    uint64_t *ret_lsn);
+/* All of a group, by topic id and partition; `each` must not commit. */
+void coordinator_each_offset(struct coordinator *coordinator, struct bytes group,
+    void (*each)(void *context, const struct uuid *topic, int32_t partition,
+        const struct committed_offset *offset, uint64_t lsn),
+    void *context);
+
+/* A unit in flight for a request (NULL: for nobody): begin, fill pending_commit_unit, then commit
+ * or abandon. commit: 0: `done` runs once it is durable; -EAGAIN: nothing happened, abandon it and
+ * request_park; any other error: it is gone and `done` never runs. */
+struct pending_commit;
+struct pending_commit *coordinator_commit_begin(struct coordinator *coordinator,
+    struct request *request, void (*done)(struct request *request));
+struct unit *pending_commit_unit(struct pending_commit *commit);
+int coordinator_commit(struct coordinator *coordinator, struct pending_commit *commit) MUST_CHECK;
+void coordinator_commit_abandon(struct pending_commit *commit);
+/* The request's connection goes first: `done` will not run; what was committed stays. */
+void coordinator_forget(struct coordinator *coordinator, const struct request *request);
+
+#endif

@@ -1,0 +1,404 @@
+/*
+ * OffsetCommit and OffsetFetch.
+ *
+ * Happy path of a commit: check the member, then one unit with a put for every partition that may
+ * be committed; the answer leaves when the unit is durable. Offsets are kept by topic id, so a
+ * topic that was deleted and made again starts without any.
+ *
+ * A fetch reads the store and waits until the newest offset that it tells is durable.
+ *
+ * Failure modes: the ring is full: the request is parked and does the whole commit again; the
+ * connection goes while the unit is in flight: the commit stays valid, nobody is told.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "broker/api.h"
+#include "broker/broker.h"
+#include "broker/coordinator.h"
+#include "broker/handle_groups.h"
+#include "broker/request.h"
+#include "protocol/codec.h"
+#include "protocol/error.h"
+#include "protocol/messages.h"
+
+/* ---- OffsetCommit ---- */
+
+static const struct uuid *topic_id_of(
+    const struct request *request, struct bytes name, const struct uuid *id, uint64_t *ret_lsn)
+{
+    const struct storage *storage = request->broker->storage;
+    const struct topic *topic =
+        request->version >= 10 ? storage_topic_by_id(storage, id) : storage_topic(storage, name);
+    if (!topic)
+        return NULL;
+    *ret_lsn = topic->lsn;
+    return &topic->id;
+}
+
+static int16_t commit_partition(struct request *request, struct unit *unit, struct bytes group,
+    const struct offset_commit_request_topic *topic,
+    const struct offset_commit_request_partition *partition)
+{
+    struct storage *storage = request->broker->storage;
+    const struct topic *known = request->version >= 10
+                                    ? storage_topic_by_id(storage, &topic->topic_id)
+                                    : storage_topic(storage, topic->name);
+    if (!known)
+        return request->version >= 10 ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
+                                      : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!topic_log(known, partition->partition_index))
+        return KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (partition->committed_metadata.len >
+        (size_t)request->broker->config->offset_metadata_max_bytes)
+        return KAFKA_ERROR_OFFSET_METADATA_TOO_LARGE;
+    struct committed_offset offset = {
+        .offset = partition->committed_offset,
+        .leader_epoch = partition->committed_leader_epoch,
+        .commit_ms = clock_wall_ms(request->broker->doors->clock),
+        .metadata =
+            partition->committed_metadata.data ? partition->committed_metadata : bytes_of("", 0),
+    };
+    coordinator_put_offset(unit, group, &known->id, partition->partition_index, &offset);
+    return KAFKA_ERROR_NONE;
+}
+
+/* The answer has the shape of the request; `error` for every partition, or each its own through
+ * `unit`. */
+static bool commit_fill(struct request *request, struct unit *unit, int16_t error)
+{
+    const struct offset_commit_request *body = request->body;
+    struct offset_commit_response *answer = request->answer;
+    answer->topics =
+        codec_array(&request->arena, &offset_commit_response_topic_table, body->topics_count);
+    answer->topics_count = body->topics_count;
+    for (int32_t t = 0; answer->topics && t < body->topics_count; t++) {
+        const struct offset_commit_request_topic *topic = &body->topics[t];
+        struct offset_commit_response_topic *to = &answer->topics[t];
+        to->name = topic->name;
+        to->topic_id = topic->topic_id;
+        to->partitions = codec_array(
+            &request->arena, &offset_commit_response_partition_table, topic->partitions_count);
+        to->partitions_count = topic->partitions_count;
+        if (!to->partitions && topic->partitions_count > 0)
+            return false;
+        for (int32_t p = 0; p < topic->partitions_count; p++) {
+            to->partitions[p].partition_index = topic->partitions[p].partition_index;
+            to->partitions[p].error_code = error ? error
+                                                 : commit_partition(request, unit, body->group_id,
+                                                       topic, &topic->partitions[p]);
+        }
+    }
+    return answer->topics || body->topics_count <= 0;
+}
+
+static void commit_refuse(struct request *request, int16_t error)
+{
+    if (commit_fill(request, NULL, error))
+        request_finish(request);
+    else
+        request_fail(request, "OffsetCommit: the answer is larger than a request may be");
+}
+
+static int16_t commit_check(struct request *request)
+{
+    const struct offset_commit_request *body = request->body;
+    struct coordinator *coordinator = request->broker->coordinator;
+    if (!group_id_valid(body->group_id))
+        return KAFKA_ERROR_INVALID_GROUP_ID;
+    struct group *group = coordinator_group(coordinator, body->group_id);
+    if (!group) {
+        /* A simple consumer's first commit makes its group. */
+        if (body->generation_id_or_member_epoch >= 0)
+            return KAFKA_ERROR_ILLEGAL_GENERATION;
+        group = coordinator_group_make(coordinator, body->group_id);
+        if (!group)
+            return KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+    }
+    return group_check_commit(group, body->member_id, body->group_instance_id,
+        body->generation_id_or_member_epoch, clock_monotonic_ns(request->broker->doors->clock));
+}
+
+static void commit_cancel(struct request *request)
+{
+    coordinator_forget(request->broker->coordinator, request);
+}
+
+static void commit_durable(struct request *request)
+{
+    request->cancel = NULL;
+    request_finish(request);
+}
+
+void handle_offset_commit(struct request *request)
+{
+    int16_t error = commit_check(request);
+    if (error) {
+        commit_refuse(request, error);
+        return;
+    }
+    struct coordinator *coordinator = request->broker->coordinator;
+    struct pending_commit *commit = coordinator_commit_begin(coordinator, request, commit_durable);
+    struct unit *unit = pending_commit_unit(commit);
+    if (!commit_fill(request, unit, KAFKA_ERROR_NONE)) {
+        coordinator_commit_abandon(commit);
+        request_fail(request, "OffsetCommit: the answer is larger than a request may be");
+        return;
+    }
+    if (unit->put_count == 0) {
+        coordinator_commit_abandon(commit);
+        request_finish(request);
+        return;
+    }
+    request->cancel = commit_cancel;
+    int status = coordinator_commit(coordinator, commit);
+    if (status == 0)
+        return;
+    request->cancel = NULL;
+    if (status == -EAGAIN) {
+        coordinator_commit_abandon(commit);
+        request_park(request, handle_offset_commit);
+        return;
+    }
+    commit_refuse(request,
+        status == -EMSGSIZE ? KAFKA_ERROR_INVALID_COMMIT_OFFSET_SIZE : request_error_of(status));
+}
+
+/* ---- OffsetFetch ----
+ *
+ * v1-7 ask for one group with topics by name, v8-9 for several groups, v10 by topic id. The structs
+ * differ, what is told of a partition does not.
+ */
+
+struct told {
+    int64_t offset;
+    int32_t leader_epoch;
+    struct bytes metadata;
+};
+
+/* False: the request has failed. */
+static bool tell(struct request *request, struct bytes group, const struct uuid *id,
+    int32_t partition, struct told *ret_told)
+{
+    struct committed_offset offset;
+    uint64_t lsn;
+    *ret_told = (struct told){ .offset = -1, .leader_epoch = -1, .metadata = bytes_of("", 0) };
+    if (!id ||
+        !coordinator_get_offset(request->broker->coordinator, group, id, partition, &offset, &lsn))
+        return true;
+    request_depends(request, lsn);
+    uint8_t *copy = request_alloc(request, offset.metadata.len ? offset.metadata.len : 1);
+    if (!copy)
+        return false;
+    if (offset.metadata.len)
+        memcpy(copy, offset.metadata.data, offset.metadata.len);
+    *ret_told =
+        (struct told){ offset.offset, offset.leader_epoch, bytes_of(copy, offset.metadata.len) };
+    return true;
+}
+
+/* Gathers everything that a group committed, as topics with their partitions. */
+struct collect {
+    struct request *request;
+    const struct topic *topic; /* of the newest entry */
+    int32_t topic_count;
+    struct offset_fetch_request_topics *topics; /* in the arena */
+    bool counting, failed;
+};
+
+static void collect_one(void *context, const struct uuid *id, int32_t partition,
+    const struct committed_offset *offset, uint64_t lsn)
+{
+    struct collect *collect = context;
+    (void)offset;
+    (void)lsn;
+    struct storage *storage = collect->request->broker->storage;
+    const struct topic *topic = storage_topic_by_id(storage, id);
+    if (!topic || collect->failed)
+        return; /* of a topic that was deleted */
+    if (topic != collect->topic) {
+        collect->topic = topic;
+        collect->topic_count++;
+        if (!collect->counting) {
+            struct offset_fetch_request_topics *to = &collect->topics[collect->topic_count - 1];
+            to->name = bytes_text(topic->name);
+            to->topic_id = topic->id;
+            to->partition_indexes = request_alloc(
+                collect->request, (size_t)topic->log_count * sizeof(*to->partition_indexes));
+            collect->failed = !to->partition_indexes;
+        }
+    }
+    if (collect->counting || collect->failed)
+        return;
+    struct offset_fetch_request_topics *to = &collect->topics[collect->topic_count - 1];
+    if (to->partition_indexes_count < topic->log_count)
+        to->partition_indexes[to->partition_indexes_count++] = partition;
+}
+
+/* The topics and partitions a group has offsets for; false: the request has failed. */
+static bool collect_all(struct request *request, struct bytes group,
+    struct offset_fetch_request_topics **ret_topics, int32_t *ret_count)
+{
+    struct coordinator *coordinator = request->broker->coordinator;
+    struct collect collect = { .request = request, .counting = true };
+    coordinator_each_offset(coordinator, group, collect_one, &collect);
+    collect.topics =
+        request_alloc(request, (size_t)collect.topic_count * sizeof(*collect.topics) + 1);
+    if (!collect.topics)
+        return false;
+    collect.counting = false;
+    collect.topic = NULL;
+    collect.topic_count = 0;
+    coordinator_each_offset(coordinator, group, collect_one, &collect);
+    *ret_topics = collect.topics;
+    *ret_count = collect.topic_count;
+    return !collect.failed;
+}
+
+static bool fetch_topic_v8(struct request *request, struct bytes group,
+    const struct offset_fetch_request_topics *topic, struct offset_fetch_response_topics *to)
+{
+    uint64_t lsn;
+    const struct uuid *id = topic_id_of(request, topic->name, &topic->topic_id, &lsn);
+    if (id)
+        request_depends(request, lsn);
+    int16_t error = !id && request->version >= 10 ? KAFKA_ERROR_UNKNOWN_TOPIC_ID : 0;
+    to->name = topic->name;
+    to->topic_id = topic->topic_id;
+    to->partitions = codec_array(
+        &request->arena, &offset_fetch_response_partitions_table, topic->partition_indexes_count);
+    if (!to->partitions && topic->partition_indexes_count > 0) {
+        request_fail(request, "OffsetFetch: the answer is larger than a request may be");
+        return false;
+    }
+    to->partitions_count = topic->partition_indexes_count;
+    for (int32_t p = 0; p < topic->partition_indexes_count; p++) {
+        struct told told;
+        if (!tell(request, group, id, topic->partition_indexes[p], &told))
+            return false;
+        to->partitions[p].partition_index = topic->partition_indexes[p];
+        to->partitions[p].committed_offset = told.offset;
+        to->partitions[p].committed_leader_epoch = told.leader_epoch;
+        to->partitions[p].metadata = told.metadata;
+        to->partitions[p].error_code = error;
+    }
+    return true;
+}
+
+/* NONE, or why this member may not read (v9+: KIP-848 clients say who they are; classic ones say
+ * nothing). */
+static int16_t fetch_check(struct request *request, const struct offset_fetch_request_group *group)
+{
+    if (!group_id_valid(group->group_id))
+        return KAFKA_ERROR_INVALID_GROUP_ID;
+    if (!group->member_id.data || group->member_epoch < 0)
+        return KAFKA_ERROR_NONE;
+    struct group *known = coordinator_group(request->broker->coordinator, group->group_id);
+    return known && group_member(known, group->member_id) ? KAFKA_ERROR_NONE
+                                                          : KAFKA_ERROR_UNKNOWN_MEMBER_ID;
+}
+
+static bool fetch_group_v8(struct request *request, const struct offset_fetch_request_group *group,
+    struct offset_fetch_response_group *to)
+{
+    struct offset_fetch_request_topics *topics = group->topics;
+    int32_t count = group->topics_count;
+    to->group_id = group->group_id;
+    to->error_code = fetch_check(request, group);
+    if (to->error_code)
+        return true;
+    if (count < 0 && !collect_all(request, group->group_id, &topics, &count))
+        return false;
+    to->topics = codec_array(&request->arena, &offset_fetch_response_topics_table, count);
+    if (!to->topics && count > 0) {
+        request_fail(request, "OffsetFetch: the answer is larger than a request may be");
+        return false;
+    }
+    to->topics_count = count;
+    for (int32_t t = 0; t < count; t++) {
+        if (!fetch_topic_v8(request, group->group_id, &topics[t], &to->topics[t]))
+            return false;
+    }
+    return true;
+}
+
+static void fetch_v8(struct request *request)
+{
+    const struct offset_fetch_request *body = request->body;
+    struct offset_fetch_response *answer = request->answer;
+    answer->groups =
+        codec_array(&request->arena, &offset_fetch_response_group_table, body->groups_count);
+    if (!answer->groups && body->groups_count > 0) {
+        request_fail(request, "OffsetFetch: the answer is larger than a request may be");
+        return;
+    }
+    answer->groups_count = body->groups_count;
+    for (int32_t g = 0; g < body->groups_count; g++) {
+        if (!fetch_group_v8(request, &body->groups[g], &answer->groups[g]))
+            return;
+    }
+    request_finish(request);
+}
+
+/* v1-7: one group; its answer is the v8 one in other structs. */
+static bool fetch_translate(struct request *request, const struct offset_fetch_response_group *from)
+{
+    struct offset_fetch_response *answer = request->answer;
+    answer->error_code = from->error_code;
+    answer->topics =
+        codec_array(&request->arena, &offset_fetch_response_topic_table, from->topics_count);
+    if (!answer->topics && from->topics_count > 0)
+        return false;
+    answer->topics_count = from->topics_count;
+    for (int32_t t = 0; t < from->topics_count; t++) {
+        struct offset_fetch_response_topic *to = &answer->topics[t];
+        const struct offset_fetch_response_topics *topic = &from->topics[t];
+        to->name = topic->name;
+        to->partitions = codec_array(
+            &request->arena, &offset_fetch_response_partition_table, topic->partitions_count);
+        if (!to->partitions && topic->partitions_count > 0)
+            return false;
+        to->partitions_count = topic->partitions_count;
+        for (int32_t p = 0; p < topic->partitions_count; p++) {
+            to->partitions[p].partition_index = topic->partitions[p].partition_index;
+            to->partitions[p].committed_offset = topic->partitions[p].committed_offset;
+            to->partitions[p].committed_leader_epoch = topic->partitions[p].committed_leader_epoch;
+            to->partitions[p].metadata = topic->partitions[p].metadata;
+            to->partitions[p].error_code = topic->partitions[p].error_code;
+        }
+    }
+    return true;
+}
+
+static void fetch_v1(struct request *request)
+{
+    const struct offset_fetch_request *body = request->body;
+    struct offset_fetch_request_group group = {
+        .group_id = body->group_id, .member_epoch = -1, .topics_count = body->topics_count
+    };
+    struct offset_fetch_response_group to = { .group_id = body->group_id };
+    if (body->topics_count > 0) {
+        group.topics = request_alloc(request, (size_t)body->topics_count * sizeof(*group.topics));
+        if (!group.topics)
+            return;
+        for (int32_t t = 0; t < body->topics_count; t++) {
+            group.topics[t].name = body->topics[t].name;
+            group.topics[t].partition_indexes = body->topics[t].partition_indexes;
+            group.topics[t].partition_indexes_count = body->topics[t].partition_indexes_count;
+        }
+    }
+    if (!fetch_group_v8(request, &group, &to))
+        return;
+    if (fetch_translate(request, &to))
+        request_finish(request);
+    else
+        request_fail(request, "OffsetFetch: the answer is larger than a request may be");
+}
+
+void handle_offset_fetch(struct request *request)
+{
+    if (request->version >= 8)
+        fetch_v8(request);
+    else
+        fetch_v1(request);
+}

@@ -1,0 +1,20 @@
+/*
+ * handle_groups.h - how answers of a group reach the requests that wait for them.
+ */
+#ifndef BROKER_HANDLE_GROUPS_H
+#define BROKER_HANDLE_GROUPS_H
+
+#include "broker/group.h"
+
+struct request;
+
+/* The coordinator's effects: finish the request that the token is. Everything is copied. */
+void handle_join_group_answer(
+    struct request *request, struct group *group, const struct group_join_answer *answer);
+void handle_sync_group_answer(
+    struct request *request, struct group *group, int16_t error, struct bytes assignment);
+
+/* Kafka's rule for a group id in requests of members, and ours: no NUL inside. */
+bool group_id_valid(struct bytes id);
+
+#endif

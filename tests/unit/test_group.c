@@ -1,0 +1,450 @@
+/*
+ * Classic groups as transcripts: what members, the coordinator's clock and the group say to each
+ * other, one line an event, time in milliseconds. The expected text is the specification (group.h
+ * names the KIPs).
+ */
+#include "broker/group.h"
+#include "tests/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol/base/mem.h"
+#include "protocol/error.h"
+
+#define MS INT64_C(1000000)
+
+struct world {
+    struct group *group;
+    struct group_limits limits;
+    struct group_effects effects;
+    struct out said;
+    int64_t now;
+    int ids;
+    int16_t persist_error;
+};
+
+/* A token is the name of the one who waits. */
+static void say_join(
+    void *context, struct group *group, void *token, const struct group_join_answer *answer)
+{
+    struct world *w = context;
+    out_printf(&w->said, "%lld: %s joined: ", (long long)(w->now / MS), (const char *)token);
+    if (answer->error)
+        out_printf(&w->said, "%s, id %s\n", error_name(answer->error), answer->member_id);
+    else
+        out_printf(&w->said, "%s, generation %d, %s, leader %s%s", answer->member_id,
+            answer->generation, answer->protocol_name, answer->leader,
+            answer->skip_assignment ? ", skip assignment" : "");
+    if (answer->with_members) {
+        out_text(&w->said, ", of");
+        list_foreach (node, &group->members) {
+            struct group_member *member = list_entry(node, struct group_member, link);
+            struct bytes metadata = group_member_metadata(member);
+            out_printf(
+                &w->said, " %s=%.*s", member->id, (int)metadata.len, (const char *)metadata.data);
+        }
+    }
+    if (!answer->error)
+        out_text(&w->said, "\n");
+}
+
+static void say_sync(
+    void *context, struct group *group, void *token, int16_t error, struct bytes assignment)
+{
+    struct world *w = context;
+    (void)group;
+    out_printf(&w->said, "%lld: %s synced: ", (long long)(w->now / MS), (const char *)token);
+    if (error)
+        out_printf(&w->said, "%s\n", error_name(error));
+    else
+        out_printf(&w->said, "%.*s\n", (int)assignment.len, (const char *)assignment.data);
+}
+
+static int16_t say_persist(void *context, struct group *group)
+{
+    struct world *w = context;
+    out_printf(&w->said, "%lld: kept: %s, generation %d\n", (long long)(w->now / MS),
+        group_state_name(group->state), group->generation);
+    return w->persist_error;
+}
+
+static void no_schedule(void *context, struct group *group)
+{
+    (void)context;
+    (void)group;
+}
+
+static void next_id(void *context, struct bytes prefix, char *to, size_t size)
+{
+    struct world *w = context;
+    (void)snprintf(to, size, "%.*s-%d", (int)prefix.len, (const char *)prefix.data, ++w->ids);
+}
+
+static void world_init(struct world *w, int64_t delay_ms)
+{
+    *w = (struct world){ .limits = { .initial_delay_ns = delay_ms * MS,
+                             .session_min_ms = 6000,
+                             .session_max_ms = 1800000,
+                             .members_max = 100 } };
+    w->effects = (struct group_effects){ .context = w,
+        .join = say_join,
+        .sync = say_sync,
+        .persist = say_persist,
+        .schedule = no_schedule,
+        .member_id = next_id };
+    w->group = group_create(bytes_text("g"), &w->limits, &w->effects);
+}
+
+static void world_done(struct world *w)
+{
+    group_destroy(w->group);
+    out_done(&w->said);
+}
+
+/* The clock goes on; deadlines on the way are met at their time. */
+static void pass(struct world *w, int64_t ms)
+{
+    int64_t until = w->now + ms * MS;
+    int64_t next;
+    while ((next = group_next_deadline(w->group)) <= until) {
+        w->now = next;
+        group_tick(w->group, w->now);
+    }
+    w->now = until;
+}
+
+static void expect(struct world *w, const char *text)
+{
+    out_bytes(&w->said, "", 1);
+    cr_assert_str_eq((char *)w->said.data, text);
+    w->said.len = 0;
+}
+
+static struct bytes maybe(const char *text)
+{
+    return text ? bytes_text(text) : (struct bytes){ 0 };
+}
+
+struct who {
+    const char *name;     /* the token, and the client id */
+    const char *id;       /* "" on the first join */
+    const char *instance; /* NULL: dynamic */
+    const char *protocols[3];
+    int version;
+    const char *metadata;
+};
+
+static void join(struct world *w, struct who who)
+{
+    struct group_join_protocol protocols[3];
+    size_t count = 0;
+    for (; count < 3 && who.protocols[count]; count++)
+        protocols[count] = (struct group_join_protocol){ bytes_text(who.protocols[count]),
+            bytes_text(who.metadata ? who.metadata : who.name) };
+    struct group_join request = { .member_id = bytes_text(who.id),
+        .instance_id = maybe(who.instance),
+        .client_id = bytes_text(who.name),
+        .client_host = "/127.0.0.1",
+        .protocol_type = bytes_text("consumer"),
+        .protocols = protocols,
+        .protocol_count = count,
+        .session_timeout_ms = 10000,
+        .rebalance_timeout_ms = 30000,
+        .require_member_id = who.version >= 4,
+        .can_skip_assignment = who.version >= 9 };
+    group_join(w->group, &request, (void *)(uintptr_t)who.name, w->now);
+}
+
+static void synced(struct world *w, const char *name, const char *id, int32_t generation,
+    const struct group_assignment *assignments, size_t count)
+{
+    struct group_sync request = { .member_id = bytes_text(id),
+        .generation = generation,
+        .assignments = assignments,
+        .assignment_count = count };
+    group_sync(w->group, &request, (void *)(uintptr_t)name, w->now);
+}
+
+static const char *heartbeat(struct world *w, const char *id, int32_t generation)
+{
+    return error_name(
+        group_heartbeat(w->group, bytes_text(id), (struct bytes){ 0 }, generation, w->now));
+}
+
+#define RANGE .protocols = { "range" }
+
+/* Two members, a leads, both know their assignments. */
+static void stable_pair(struct world *w)
+{
+    world_init(w, 0);
+    join(w, (struct who){ "a", "", RANGE });
+    join(w, (struct who){ "b", "", RANGE });
+    pass(w, 0);
+    struct group_assignment both[] = { { bytes_text("a-1"), bytes_text("p0") },
+        { bytes_text("b-2"), bytes_text("p1") } };
+    synced(w, "b", "b-2", 1, NULL, 0);
+    synced(w, "a", "a-1", 1, both, 2);
+    w->said.len = 0;
+}
+
+TEST(group, two_members_join_within_the_delay_and_share)
+{
+    struct world w;
+    world_init(&w, 3000);
+    join(&w, (struct who){ "a", "", RANGE });
+    pass(&w, 1000);
+    join(&w, (struct who){ "b", "", RANGE });
+    pass(&w, 6000);
+    struct group_assignment both[] = { { bytes_text("a-1"), bytes_text("p0") },
+        { bytes_text("b-2"), bytes_text("p1") } };
+    synced(&w, "b", "b-2", 1, NULL, 0);
+    synced(&w, "a", "a-1", 1, both, 2);
+    expect(&w, "6000: kept: CompletingRebalance, generation 1\n"
+               "6000: a joined: a-1, generation 1, range, leader a-1, of a-1=a b-2=b\n"
+               "6000: b joined: b-2, generation 1, range, leader a-1\n"
+               "7000: kept: Stable, generation 1\n"
+               "7000: a synced: p0\n"
+               "7000: b synced: p1\n");
+    world_done(&w);
+}
+
+TEST(group, a_member_id_is_required_from_v4)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", RANGE, .version = 4 });
+    expect(&w, "0: a joined: MEMBER_ID_REQUIRED, id a-1\n");
+    join(&w, (struct who){ "a", "a-1", RANGE, .version = 4 });
+    pass(&w, 0);
+    expect(&w, "0: kept: CompletingRebalance, generation 1\n"
+               "0: a joined: a-1, generation 1, range, leader a-1, of a-1=a\n");
+    join(&w, (struct who){ "x", "nobody", RANGE, .version = 4 });
+    expect(&w, "0: x joined: UNKNOWN_MEMBER_ID, id nobody\n");
+    world_done(&w);
+}
+
+TEST(group, an_id_given_and_never_used_is_forgotten)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", RANGE, .version = 4 });
+    pass(&w, 10000);
+    cr_assert(list_empty(&w.group->pending));
+    w.said.len = 0;
+    join(&w, (struct who){ "a", "a-1", RANGE, .version = 4 });
+    expect(&w, "10000: a joined: UNKNOWN_MEMBER_ID, id a-1\n");
+    world_done(&w);
+}
+
+TEST(group, a_silent_member_is_expelled_and_the_other_takes_over)
+{
+    struct world w;
+    stable_pair(&w);
+    pass(&w, 9000);
+    cr_assert_str_eq(heartbeat(&w, "b-2", 1), "NONE");
+    pass(&w, 1000);
+    cr_assert_str_eq(heartbeat(&w, "b-2", 1), "REBALANCE_IN_PROGRESS");
+    join(&w, (struct who){ "b", "b-2", RANGE });
+    expect(&w, "10000: kept: CompletingRebalance, generation 2\n"
+               "10000: b joined: b-2, generation 2, range, leader b-2, of b-2=b\n");
+    cr_assert_str_eq(heartbeat(&w, "a-1", 1), "UNKNOWN_MEMBER_ID");
+    cr_assert_str_eq(heartbeat(&w, "b-2", 1), "ILLEGAL_GENERATION");
+    world_done(&w);
+}
+
+TEST(group, a_newcomer_makes_everybody_join_again)
+{
+    struct world w;
+    stable_pair(&w);
+    join(&w, (struct who){ "c", "", RANGE });
+    cr_assert_str_eq(heartbeat(&w, "a-1", 1), "REBALANCE_IN_PROGRESS");
+    join(&w, (struct who){ "a", "a-1", RANGE });
+    expect(&w, "");
+    join(&w, (struct who){ "b", "b-2", RANGE });
+    expect(&w, "0: kept: CompletingRebalance, generation 2\n"
+               "0: a joined: a-1, generation 2, range, leader a-1, of a-1=a b-2=b c-3=c\n"
+               "0: b joined: b-2, generation 2, range, leader a-1\n"
+               "0: c joined: c-3, generation 2, range, leader a-1\n");
+    world_done(&w);
+}
+
+TEST(group, who_does_not_rejoin_in_time_is_dropped)
+{
+    struct world w;
+    stable_pair(&w);
+    join(&w, (struct who){ "c", "", RANGE });
+    join(&w, (struct who){ "a", "a-1", RANGE });
+    for (int i = 0; i < 6; i++) {
+        pass(&w, 5000);
+        (void)heartbeat(&w, "b-2", 1); /* alive, but busy */
+    }
+    expect(&w, "30000: kept: CompletingRebalance, generation 2\n"
+               "30000: a joined: a-1, generation 2, range, leader a-1, of a-1=a c-3=c\n"
+               "30000: c joined: c-3, generation 2, range, leader a-1\n");
+    world_done(&w);
+}
+
+TEST(group, who_joins_and_never_syncs_is_dropped)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", RANGE });
+    join(&w, (struct who){ "b", "", RANGE });
+    pass(&w, 0);
+    synced(&w, "a", "a-1", 1, NULL, 0);
+    w.said.len = 0;
+    for (int i = 0; i < 6; i++) {
+        pass(&w, 5000);
+        (void)heartbeat(&w, "a-1", 1);
+        (void)heartbeat(&w, "b-2", 1);
+    }
+    cr_assert_str_eq(heartbeat(&w, "b-2", 1), "UNKNOWN_MEMBER_ID");
+    cr_assert_str_eq(heartbeat(&w, "a-1", 1), "REBALANCE_IN_PROGRESS");
+    world_done(&w);
+}
+
+TEST(group, the_last_one_to_leave_empties_the_group)
+{
+    struct world w;
+    stable_pair(&w);
+    cr_assert_eq(group_leave(w.group, bytes_text("a-1"), maybe(NULL), w.now), 0);
+    cr_assert_eq(group_leave(w.group, bytes_text("b-2"), maybe(NULL), w.now), 0);
+    expect(&w, "0: kept: Empty, generation 2\n");
+    cr_assert_eq(w.group->state, GROUP_EMPTY);
+    cr_assert_eq(
+        group_leave(w.group, bytes_text("b-2"), maybe(NULL), w.now), KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    world_done(&w);
+}
+
+TEST(group, members_must_share_a_protocol)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", .protocols = { "range", "roundrobin" } });
+    join(&w, (struct who){ "b", "", .protocols = { "sticky" } });
+    expect(&w, "0: b joined: INCONSISTENT_GROUP_PROTOCOL, id \n");
+    join(&w, (struct who){ "c", "", .protocols = { "sticky", "roundrobin" } });
+    pass(&w, 0);
+    expect(&w, "0: kept: CompletingRebalance, generation 1\n"
+               "0: a joined: a-1, generation 1, roundrobin, leader a-1, of a-1=a c-2=c\n"
+               "0: c joined: c-2, generation 1, roundrobin, leader a-1\n");
+    world_done(&w);
+}
+
+TEST(group, a_static_member_comes_back_without_a_rebalance)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", "i1", RANGE, .version = 5 });
+    pass(&w, 0);
+    struct group_assignment all[] = { { bytes_text("i1-1"), bytes_text("p0") } };
+    synced(&w, "a", "i1-1", 1, all, 1);
+    w.said.len = 0;
+    join(&w, (struct who){ "A", "", "i1", RANGE, .version = 9, .metadata = "a" });
+    expect(&w, "0: kept: Stable, generation 1\n"
+               "0: A joined: i1-2, generation 1, range, leader i1-2, skip assignment, of i1-2=a\n");
+    synced(&w, "A", "i1-2", 1, NULL, 0);
+    expect(&w, "0: A synced: p0\n");
+    cr_assert_eq(group_heartbeat(w.group, bytes_text("i1-1"), bytes_text("i1"), 1, w.now),
+        KAFKA_ERROR_FENCED_INSTANCE_ID);
+    world_done(&w);
+}
+
+TEST(group, a_static_member_is_waited_for_until_its_session_ends)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", "i1", RANGE, .version = 5 });
+    join(&w, (struct who){ "b", "", RANGE });
+    pass(&w, 0);
+    synced(&w, "b", "b-2", 1, NULL, 0);
+    synced(&w, "a", "i1-1", 1, NULL, 0);
+    cr_assert_eq(w.group->state, GROUP_STABLE);
+    pass(&w, 5000);
+    (void)heartbeat(&w, "b-2", 1);
+    cr_assert_eq(w.group->member_count, 2);
+    pass(&w, 5000);
+    cr_assert_eq(w.group->member_count, 1);
+    world_done(&w);
+}
+
+TEST(group, commits_are_for_members_of_this_generation_or_for_simple_consumers)
+{
+    struct world w;
+    stable_pair(&w);
+    struct bytes none = { 0 };
+    cr_assert_eq(group_check_commit(w.group, bytes_text("a-1"), none, 1, w.now), 0);
+    cr_assert_eq(group_check_commit(w.group, bytes_text("a-1"), none, 0, w.now),
+        KAFKA_ERROR_ILLEGAL_GENERATION);
+    cr_assert_eq(group_check_commit(w.group, bytes_text("x"), none, 1, w.now),
+        KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    cr_assert_eq(group_check_commit(w.group, bytes_of("", 0), none, -1, w.now),
+        KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    join(&w, (struct who){ "c", "", RANGE });
+    cr_assert_eq(group_check_commit(w.group, bytes_text("a-1"), none, 1, w.now), 0,
+        "while the others join one may still commit");
+    world_done(&w);
+    world_init(&w, 0);
+    cr_assert_eq(group_check_commit(w.group, bytes_of("", 0), none, -1, w.now), 0);
+    world_done(&w);
+}
+
+TEST(group, a_generation_that_cannot_be_kept_is_not_told)
+{
+    struct world w;
+    world_init(&w, 0);
+    w.persist_error = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+    join(&w, (struct who){ "a", "", RANGE });
+    pass(&w, 0);
+    expect(&w, "0: kept: CompletingRebalance, generation 1\n"
+               "0: a joined: COORDINATOR_NOT_AVAILABLE, id a-1\n");
+    w.persist_error = 0;
+    join(&w, (struct who){ "a", "a-1", RANGE });
+    expect(&w, "0: kept: CompletingRebalance, generation 2\n"
+               "0: a joined: a-1, generation 2, range, leader a-1, of a-1=a\n");
+    world_done(&w);
+}
+
+TEST(group, what_is_stored_comes_back_and_heartbeats_go_on)
+{
+    struct world w, again;
+    stable_pair(&w);
+    struct out stored = { 0 };
+    group_encode(w.group, &stored);
+    world_init(&again, 0);
+    cr_assert_eq(group_decode(again.group, bytes_of(stored.data, stored.len), 0), 0);
+    cr_assert_eq(again.group->state, GROUP_STABLE);
+    cr_assert_str_eq(heartbeat(&again, "a-1", 1), "NONE");
+    synced(&again, "b", "b-2", 1, NULL, 0);
+    expect(&again, "0: b synced: p1\n");
+    struct out second = { 0 };
+    group_encode(again.group, &second);
+    cr_assert(bytes_equal(bytes_of(stored.data, stored.len), bytes_of(second.data, second.len)));
+    world_done(&again);
+    for (size_t len = 0; len < stored.len; len++) {
+        world_init(&again, 0);
+        cr_assert_neq(group_decode(again.group, bytes_of(stored.data, len), 0), 0);
+        world_done(&again);
+    }
+    out_done(&stored);
+    out_done(&second);
+    world_done(&w);
+}
+
+TEST(group, a_client_that_went_away_is_not_answered)
+{
+    struct world w;
+    world_init(&w, 3000);
+    join(&w, (struct who){ "a", "", RANGE });
+    join(&w, (struct who){ "b", "", RANGE });
+    group_forget_token(
+        w.group, w.group->members.next
+                     ? list_entry(w.group->members.next, struct group_member, link)->join_token
+                     : NULL);
+    pass(&w, 3000);
+    pass(&w, 3000);
+    expect(&w, "6000: kept: CompletingRebalance, generation 1\n"
+               "6000: b joined: b-2, generation 1, range, leader a-1\n");
+    world_done(&w);
+}
