@@ -448,3 +448,21 @@ TEST(group, a_client_that_went_away_is_not_answered)
                "6000: b joined: b-2, generation 1, range, leader a-1\n");
     world_done(&w);
 }
+
+TEST(group, a_rebalance_waits_for_an_id_that_was_given_out)
+{
+    struct world w;
+    stable_pair(&w);
+    join(&w, (struct who){ "c", "", RANGE });
+    join(&w, (struct who){ "d", "", RANGE, .version = 4 });
+    join(&w, (struct who){ "a", "a-1", RANGE });
+    join(&w, (struct who){ "b", "b-2", RANGE });
+    expect(&w, "0: d joined: MEMBER_ID_REQUIRED, id d-4\n");
+    join(&w, (struct who){ "d", "d-4", RANGE, .version = 4 });
+    expect(&w, "0: kept: CompletingRebalance, generation 2\n"
+               "0: a joined: a-1, generation 2, range, leader a-1, of a-1=a b-2=b c-3=c d-4=d\n"
+               "0: b joined: b-2, generation 2, range, leader a-1\n"
+               "0: c joined: c-3, generation 2, range, leader a-1\n"
+               "0: d joined: d-4, generation 2, range, leader a-1\n");
+    world_done(&w);
+}
