@@ -56,13 +56,15 @@ struct request {
     uint8_t stage;
 };
 
-/* Memory that ends with the request; NULL never: past the arena's limit the request fails
- * (request_fail) and a scratch of the process is not to be had, so callers check. */
+/* Zeroed memory that ends with the request. NULL: past the arena's limit, and request_fail was
+ * called already: return at once. While a body is decoded the limit is 16 KiB + 4 x the frame; a
+ * handler and its answer have config->request_arena_max_bytes. */
 void *request_alloc(struct request *request, size_t size) MUST_CHECK;
 
 void request_finish(struct request *request);
 void request_drop(struct request *request);
-/* `reason` is logged with the peer's address, once per connection. */
+/* Nothing is freed inside: the connection closes when the loop comes back to it, and only then
+ * cancels its other requests. `reason` is logged with the peer's address, once per connection. */
 void request_fail(struct request *request, const char *reason);
 
 /* The answer reveals state of this position: it leaves only when it is durable. May be called many
@@ -80,6 +82,9 @@ void request_park(struct request *request, void (*resume)(struct request *reques
  * answer). */
 struct bytes request_advertised_host(const struct request *request);
 int32_t request_advertised_port(const struct request *request);
+/* The client's address as Kafka tells it in DescribeGroups: "/127.0.0.1". Valid as long as the
+ * connection. */
+const char *request_client_host(const struct request *request);
 
 /* An errno from below as a Kafka code (the one place). 0 → NONE. */
 int16_t request_error_of(int status);
