@@ -18,7 +18,6 @@
 #define TESTS_TEST_H
 
 #include <criterion/criterion.h>
-#include <criterion/new/assert.h>
 #include <stdlib.h>
 
 /* In every build that has LeakSanitizer; otherwise the weak symbol stays NULL. */
