@@ -30,7 +30,7 @@ void table_cell(struct table *table, const char *format, ...)
     (void)vsnprintf(text, (size_t)len + 1, format, arguments);
     va_end(arguments);
     if (len == 0)
-        strcpy(text, "-");
+        memcpy(text, "-", 2);
     for (char *at = text; *at; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = '?';

@@ -137,12 +137,13 @@ static int read_member(
         return 0;
     if (json_is_string(value))
         return keep(reading, json_string_value(value), json_string_length(value), ret);
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = arena_alloc(reading->arena, size + 1);
     if (!text)
         return no_memory(reading);
-    int error = keep(reading, text, strlen(text), ret);
-    free(text); /* jansson's own allocation */
-    return error;
+    (void)json_dumpb(value, text, size, JSON_COMPACT | JSON_ENCODE_ANY);
+    *ret = bytes_of(text, size);
+    return 0;
 }
 
 static int read_header(struct reading *reading, const char *name, size_t name_len,
