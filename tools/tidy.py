@@ -57,7 +57,6 @@ BANNED = [
 EXEMPT = {
     ("calls", "protocol/base/mem.c"): "the only malloc of the house; aborts when memory runs out",
     ("calls", "storage/clock.c"): "the real side of the clock door",
-    ("readmes", "README.md"): "comes with the first whole program",
     ("readmes", "protocol/README.md"): "comes with the folder's code",
     ("readmes", "storage/README.md"): "comes with the folder's code",
     ("readmes", "processors/README.md"): "comes with the folder's code",
