@@ -37,7 +37,7 @@ enum {
     COMPRESS_LEVEL_DEFAULT = INT_MIN,
     /* Output beyond COMPRESS_RATIO_FREE bytes may be at most COMPRESS_RATIO_MAX times the input.
      * (gzip cannot exceed 1,032, lz4 255, snappy 22; zstd knows no bound.) */
-    COMPRESS_RATIO_MAX = 1024,
+    COMPRESS_RATIO_MAX = 1100,
     COMPRESS_RATIO_FREE = 16 << 20,
     /* Contexts and scratch memory that grew beyond this are given back after use. */
     COMPRESS_KEEP_MAX = 8 << 20,
