@@ -236,7 +236,8 @@ static struct judge judge_of(
 {
     struct judge judge = { rules, verdict, INT64_MIN, INT64_MAX, batch_is_log_append_time(batch) };
     if (!rules->log_append_time) {
-        if (__builtin_sub_overflow(rules->now_ms, rules->before_max_ms, &judge.earliest))
+        if (rules->before_max_ms == INT64_MAX ||
+            __builtin_sub_overflow(rules->now_ms, rules->before_max_ms, &judge.earliest))
             judge.earliest = INT64_MIN;
         if (__builtin_add_overflow(rules->now_ms, rules->after_max_ms, &judge.latest))
             judge.latest = INT64_MAX;
