@@ -484,10 +484,9 @@ static char *absolute_path(const char *path)
     return mem_printf("%s/%s", here, path);
 }
 
-char *config_default_dir(void)
+char *config_default_dir(const char *home, bool root)
 {
-    const char *home = getenv("HOME");
-    if (geteuid() == 0 || !home || home[0] != '/')
+    if (root || !home || home[0] != '/')
         return mem_strdup("/var/lib/millrace");
     return mem_printf("%s/.local/share/millrace", home);
 }
@@ -502,7 +501,8 @@ static void set_computed(struct broker_config *config, const char *name, char *t
         *value = (struct config_value){ .text = text, .source = CONFIG_FROM_DEFAULT };
 }
 
-static void finish_dir(struct broker_config *config, struct config_report *report)
+static void finish_dir(
+    struct broker_config *config, const struct config_place *place, struct config_report *report)
 {
     const char *name = config_given(config, "log.dirs").set ? "log.dirs" : "log.dir";
     struct config_given given = config_given(config, name);
@@ -510,7 +510,8 @@ static void finish_dir(struct broker_config *config, struct config_report *repor
     text_list_split(&dirs, given.text);
     if (given.set && dirs.count == 0)
         config_error(report, given.where, name, given.text, "a directory is wanted");
-    config->log_dir = dirs.count ? absolute_path(dirs.items[0]) : config_default_dir();
+    config->log_dir =
+        dirs.count ? absolute_path(dirs.items[0]) : config_default_dir(place->home, place->root);
     if (dirs.count > 1)
         out_printf(&report->warnings, "%s: %s: only the first of %zu directories is used: %s\n",
             given.where, name, dirs.count, config->log_dir);
@@ -606,7 +607,7 @@ static void name_ineffective(struct broker_config *config, struct config_report 
 }
 
 void broker_config_finish(
-    struct broker_config *config, int64_t memory_available, struct config_report *report)
+    struct broker_config *config, const struct config_place *place, struct config_report *report)
 {
     size_t count;
     const struct config_key *keys = config_keys(&count);
@@ -624,9 +625,9 @@ void broker_config_finish(
             config->log_level = (int32_t)i;
     }
     finish_identity(config, report);
-    finish_dir(config, report);
+    finish_dir(config, place, report);
     finish_topics(config, report);
-    finish_memory(config, memory_available, report);
+    finish_memory(config, place->memory_available, report);
     config_listeners(config, report);
     config_address_limits(config, report);
     name_ineffective(config, report);

@@ -176,19 +176,25 @@ void broker_config_set_environment(
 void broker_config_set_option(
     struct broker_config *config, const char *option, struct config_report *report);
 
+/* What the machine says. */
+struct config_place {
+    int64_t memory_available; /* what the container allows; 0: nobody knows */
+    const char *home;         /* of the user; NULL: none */
+    bool root;
+};
+
 /* Fills every field from the values, checks what belongs together, splits memory.limit. One line of
- * warning names the keys that were set and are without effect. memory_available: what the container
- * allows, 0 if nobody knows. Call it once, after the sources. */
+ * warning names the keys that were set and are without effect. Call it once, after the sources. */
 void broker_config_finish(
-    struct broker_config *config, int64_t memory_available, struct config_report *report);
+    struct broker_config *config, const struct config_place *place, struct config_report *report);
 
 /* The text of a key's value in force, NULL for null; `ret_source` may be NULL. For a key whose
  * default depends on others (log.dirs) the value in force is told. Valid as long as the config. */
 const char *broker_config_value(const struct broker_config *config, const struct config_key *key,
     enum config_source *ret_source);
 
-/* The data directory when nobody names one: /var/lib/millrace for root, else
- * ~/.local/share/millrace. Freed with mem_free. */
-char *config_default_dir(void);
+/* The data directory when nobody names one: /var/lib/millrace for root (or without a home), else
+ * HOME/.local/share/millrace. Freed with mem_free. */
+char *config_default_dir(const char *home, bool root);
 
 #endif
