@@ -280,7 +280,7 @@ static void reject_records(struct batch_verdict *verdict)
 static void judge_records(
     const struct batch_view *batch, const struct batch_rules *rules, struct batch_verdict *verdict)
 {
-    const uint8_t *at = verdict->records.data, *end = at + verdict->records.len;
+    const uint8_t *at = verdict->records.data, *end = bytes_end(verdict->records);
     const struct judge judge = judge_of(batch, rules, verdict);
     const bool keys_required = rules->keys_required;
     const uint64_t base = (uint64_t)batch->base_timestamp;

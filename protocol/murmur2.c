@@ -1,6 +1,8 @@
 /* See murmur2.h. Four bytes at a time, little-endian; the last one to three separately. */
 #include "protocol/murmur2.h"
 
+#include "protocol/base/check.h"
+
 uint32_t murmur2(struct bytes key)
 {
     const uint32_t seed = 0x9747b28c, factor = 0x5bd1e995;
@@ -11,8 +13,8 @@ uint32_t murmur2(struct bytes key)
         hash = hash * factor ^ (word ^ word >> 24) * factor;
     }
     switch (key.len & 3) {
-    case 3: hash ^= (uint32_t)at[2] << 16; /* fall through */
-    case 2: hash ^= (uint32_t)at[1] << 8;  /* fall through */
+    case 3: hash ^= (uint32_t)at[2] << 16; FALLTHROUGH;
+    case 2: hash ^= (uint32_t)at[1] << 8; FALLTHROUGH;
     case 1: hash = (hash ^ at[0]) * factor; break;
     default: break;
     }

@@ -65,7 +65,7 @@ int record_reader_end(const struct record_reader *reader)
 
 bool record_header_next(struct bytes *headers, struct record_header *ret)
 {
-    const uint8_t *at = headers->data, *end = at + headers->len;
+    const uint8_t *at = headers->data, *end = bytes_end(*headers);
     if (!record_run_read(&at, end, &ret->key) || !ret->key.data ||
         !record_run_read(&at, end, &ret->value))
         return false;
@@ -93,7 +93,7 @@ static size_t run_size(struct bytes run)
 static uint8_t *run_write(uint8_t *to, struct bytes run)
 {
     to = varint_write(to, run.data ? (int64_t)run.len : -1);
-    if (run.len)
+    if (run.data && run.len)
         memcpy(to, run.data, run.len);
     return to + run.len;
 }

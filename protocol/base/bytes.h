@@ -35,6 +35,11 @@ static inline bool bytes_equal_text(struct bytes a, const char *text)
 {
     return bytes_equal(a, bytes_text(text));
 }
+/* Behind the last byte; NULL for null, to which C lets nobody add even 0. */
+static inline const uint8_t *bytes_end(struct bytes run)
+{
+    return run.data ? run.data + run.len : NULL;
+}
 
 /* Well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool bytes_utf8(struct bytes run);

@@ -9,8 +9,9 @@
 
 #include <stddef.h>
 
-#define MUST_CHECK __attribute__((warn_unused_result))
-#define NORETURN   __attribute__((noreturn))
+#define MUST_CHECK  __attribute__((warn_unused_result))
+#define NORETURN    __attribute__((noreturn))
+#define FALLTHROUGH __attribute__((fallthrough)) /* from one case into the next, on purpose */
 #define PRINTF_LIKE(format_index, first_index)                                                     \
     __attribute__((format(printf, format_index, first_index)))
 

@@ -694,7 +694,7 @@ TEST(batch, wrong_inner_offsets_are_renumbered)
         options.last_offset_delta = 2;
         batch_builder_begin(&builder, &options);
         for (int32_t i = 0; i < 3; i++) {
-            struct record_view record = { .timestamp = 7, .key = bytes_of("012" + i, 1) };
+            struct record_view record = { .timestamp = 7, .key = bytes_of(&"012"[i], 1) };
             cr_assert_eq(batch_builder_append_at(&builder, i * 1000, &record), 0);
         }
         cr_assert_eq(batch_builder_finish(&builder, &compressor, &bytes), 0);

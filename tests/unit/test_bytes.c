@@ -19,8 +19,8 @@ TEST(bytes, utf8_accepts_well_formed)
         "\xf0\x90\x80\x80",
         "\xf4\x8f\xbf\xbf",
         "eight by\xc3\xa9te and eight",
-        "1234567\xe2\x82\xac"
-        "90123456",
+        ("1234567\xe2\x82\xac"
+         "90123456"),
     };
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         cr_assert(bytes_utf8(bytes_text(texts[i])), "text %zu", i);

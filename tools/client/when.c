@@ -99,8 +99,8 @@ int when_parse_iso(const char *text, int64_t *ret_ms)
         if (!parse_zone(at, &zone_ms))
             return -EINVAL;
     }
-    int64_t seconds =
-        days_since_1970(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    int64_t seconds = days_since_1970(year, month, day) * 86400 + hour * INT64_C(3600) +
+                      minute * INT64_C(60) + second;
     *ret_ms = seconds * 1000 + ms - zone_ms;
     return 0;
 }
