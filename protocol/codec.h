@@ -138,7 +138,8 @@ struct reader {
 
 static inline struct reader reader_of(struct bytes input)
 {
-    return (struct reader){ .at = input.data, .end = input.data + input.len };
+    const uint8_t *end = input.len ? input.data + input.len : input.data; /* data may be NULL */
+    return (struct reader){ .at = input.data, .end = end };
 }
 static inline size_t reader_left(const struct reader *reader)
 {
