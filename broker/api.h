@@ -1,8 +1,8 @@
 /*
  * api.h - one row per API: what is served, what is advertised, who handles it.
  *
- * The answer to ApiVersions, the dispatch and the table in the docs (tools/api_table) are made from
- * these rows and from nothing else.
+ * The answer to ApiVersions, the dispatch and the table of `millrace serve --print-apis` are made
+ * from these rows and from nothing else.
  */
 #ifndef BROKER_API_H
 #define BROKER_API_H
@@ -10,18 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct message;
 struct request;
 
+/* The name, the tables of the messages and both ranges of versions are the schema's
+ * (api_schema_find of protocol/messages.h): what is served, and what is advertised where clients
+ * need another range (Produce says 0, or librdkafka ≤ 2.11.0 silently stops compressing,
+ * KAFKA-18659). A request outside of the served range closes the connection, as Kafka does, but for
+ * ApiVersions (KIP-511). */
 struct api {
     int16_t key;
-    const char *name;
-    const struct message *request, *response; /* tables of protocol/messages.h */
-    int16_t served_min, served_max;
-    /* Differs from served where clients need it: Produce says 0, or librdkafka ≤ 2.11.0 silently
-     * stops compressing (KAFKA-18659). A request below served_min is answered UNSUPPORTED_VERSION
-     * or closed. */
-    int16_t advertised_min, advertised_max;
     void (*handle)(struct request *request);
 };
 

@@ -30,11 +30,35 @@ struct broker {
     struct producer_ids *producer_ids;
     struct list connections; /* struct connection */
     uint32_t connection_count;
-    struct list parked; /* struct request, waiting for room in the ring */
+    struct list ready;    /* struct connection: the next turn goes on with it */
+    struct list starving; /* struct connection: waits for a share of memory, first come first */
+    struct list parked;   /* struct request: waits for room in the ring, in order */
+    bool space;           /* the ring has room again */
     bool stopping;
+    struct broker_memory {
+        size_t frames;   /* large ones that arrive or are handled: config->frames_bytes_max */
+        size_t requests; /* what handling takes: config->requests_bytes_max, but one request of each
+                            connection goes on */
+        size_t answers;  /* not yet sent: config->answers_bytes_max */
+    } memory;
+    struct list spare_requests; /* struct request, to be used again */
+    uint32_t spare_count;
+    struct timer stall; /* looks for connections that hold a share and do not go on */
     struct broker_counters {
         uint64_t connections, refused, requests, bytes_in, bytes_out, bad_frames;
     } counters;
+    struct broker_complaints { /* lines about clients: a few per second, then a count */
+        int64_t second;
+        uint32_t said, unsaid;
+    } complaints;
+    struct broker_hooks {
+        void (*failed)(void *context, int status, const char *what);
+        void *context;
+    } hooks;
+    struct broker_end {
+        void (*done)(void *context, int status);
+        void *context;
+    } end;
 };
 
 /* Opens the storage below config->log_dir and starts every part. Blocking (recovery). The doors and
@@ -45,7 +69,15 @@ int broker_open(struct broker **ret_broker, const struct broker_config *config, 
 /* Refuses new requests, drains processors and answers, checkpoints; done runs later. */
 void broker_close(struct broker *broker, void (*done)(void *context, int status), void *context);
 void broker_destroy(struct broker *broker);
-/* Once per turn, after everything of the turn. */
+/* Once per turn, after everything of the turn. Goes on with what can go on, then starts the commit;
+ * answers that are ready lie in their connections, and wants_output was called. */
 void broker_turn(struct broker *broker);
+
+/* Bytes that a Fetch may put into its answer now: what is left of the share of answers. 0 is
+ * possible; one batch goes all the same, or a slow client would stop everybody. */
+size_t broker_answer_room(const struct broker *broker);
+
+/* One line about what a client did wrong, LOG_WARNING; when too many come, only their number. */
+void broker_complain(struct broker *broker, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

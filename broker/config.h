@@ -83,7 +83,8 @@ struct config_extra;
 
 /* One value as it was given. */
 struct config_value {
-    char *text; /* NULL: not set */
+    char *text;  /* NULL: not set */
+    char *where; /* for messages; NULL: nobody said it */
     enum config_source source;
 };
 
@@ -122,13 +123,16 @@ struct broker_config {
 
     /* memory: shares of memory_limit, see broker_config_finish */
     int64_t memory_limit;
-    int64_t frames_bytes_max;  /* requests that arrive or are being handled, all connections */
-    int64_t answers_bytes_max; /* answers that wait for slow clients, all connections */
+    int64_t frames_bytes_max;   /* large requests that arrive or are handled, all connections */
+    int64_t requests_bytes_max; /* what handling requests takes, all connections */
+    int64_t answers_bytes_max;  /* answers that wait for slow clients, all connections */
     int64_t
         request_arena_max_bytes;   /* what one request may take to be answered, beside its frame */
     int64_t buffers_kept_max;      /* of the buffer pool */
     int32_t inflight_requests_max; /* per connection: 64 */
     int64_t inflight_bytes_max;    /* per connection: 16 MiB (one larger request alone is fine) */
+
+    int32_t log_level; /* enum log_level */
 
     /* storage */
     enum disk_choice disk;
@@ -138,6 +142,7 @@ struct broker_config {
     int64_t durability_interval_ms, durability_interval_bytes;
     int64_t retention_check_ms;
     int64_t disk_free_min_bytes; /* -1: storage's own choice */
+    bool accept_loss; /* the option --accept-loss: open although acknowledged data is damaged */
 
     struct config_value *values; /* as given, in the order of config_keys */
     struct config_extra
@@ -171,17 +176,25 @@ void broker_config_set_environment(
 void broker_config_set_option(
     struct broker_config *config, const char *option, struct config_report *report);
 
+/* What the machine says. */
+struct config_place {
+    int64_t memory_available; /* what the container allows; 0: nobody knows */
+    const char *home;         /* of the user; NULL: none */
+    bool root;
+};
+
 /* Fills every field from the values, checks what belongs together, splits memory.limit. One line of
  * warning names the keys that were set and are without effect. Call it once, after the sources. */
-void broker_config_finish(struct broker_config *config, struct config_report *report);
+void broker_config_finish(
+    struct broker_config *config, const struct config_place *place, struct config_report *report);
 
 /* The text of a key's value in force, NULL for null; `ret_source` may be NULL. For a key whose
  * default depends on others (log.dirs) the value in force is told. Valid as long as the config. */
 const char *broker_config_value(const struct broker_config *config, const struct config_key *key,
     enum config_source *ret_source);
 
-/* The data directory when nobody names one: /var/lib/millrace for root, else
- * ~/.local/share/millrace. Freed with mem_free. */
-char *config_default_dir(void);
+/* The data directory when nobody names one: /var/lib/millrace for root (or without a home), else
+ * HOME/.local/share/millrace. Freed with mem_free. */
+char *config_default_dir(const char *home, bool root);
 
 #endif

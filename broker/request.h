@@ -28,14 +28,24 @@
 #include "storage/storage.h"
 
 struct api;
+struct api_schema;
 struct broker;
 struct connection;
-struct listener;
+struct frame;
+
+enum request_stage {
+    REQUEST_HANDLED,  /* the handler has it */
+    REQUEST_PARKED,   /* waits for room in the ring */
+    REQUEST_FINISHED, /* waits until what it reveals is durable */
+    REQUEST_READY,    /* its answer leaves when those before it have */
+    REQUEST_DROPPED,  /* no answer is due */
+};
 
 struct request {
     struct broker *broker;
     struct connection *connection;
     const struct api *api;
+    const struct api_schema *schema;
     int16_t version;
     int32_t correlation_id;
     struct bytes client_id; /* in the frame; data NULL if the client gave none */
@@ -50,10 +60,13 @@ struct request {
     struct list link;     /* in connection->requests */
     uint64_t depends_lsn; /* newest log position that the answer reveals */
     struct storage_waiter durable;
+    bool durable_waits;             /* `durable` is with the storage */
     struct request_buffer *buffers; /* references the answer holds */
     struct list parked_link;
     void (*resume)(struct request *request);
-    uint8_t stage;
+    size_t frame_size; /* counted in connection and broker */
+    size_t cost;       /* counted in broker->memory.requests */
+    uint8_t stage;     /* enum request_stage */
 };
 
 /* Zeroed memory that ends with the request. NULL: past the arena's limit, and request_fail was

@@ -99,7 +99,6 @@ class Api:
         self.key = key
         self.versions = versions
         self.advertised = advertised
-        self.comment = ''
         self.request = self.response = None
 
 
@@ -139,28 +138,26 @@ def version_range(text):
 
 
 def parse(text):
-    lines = [Line(number, text) for number, text in enumerate(text.split('\n'), 1)]
-    return Parser([line for line in lines if line.words or line.comment]).schema()
+    return Parser([Line(number, line) for number, line in enumerate(text.split('\n'), 1)]).schema()
 
 
 class Parser:
     def __init__(self, lines):
         self.lines = lines
         self.at = 0
-        self.pending = []           # comments of lines of their own, for what follows
+        self.pending = []           # comments of the lines right above
 
     def peek(self):
         while self.at < len(self.lines) and not self.lines[self.at].words:
-            self.pending.append(self.lines[self.at].comment)
+            comment = self.lines[self.at].comment
+            self.pending = self.pending + [comment] if comment else []
             self.at += 1
         return self.lines[self.at] if self.at < len(self.lines) else None
 
     def take(self):
         line = self.lines[self.at]
         self.at += 1
-        comments = [line.comment] if line.comment else []
-        if line.indent:             # at the left margin they are headings of the file
-            comments = self.pending + comments
+        comments = self.pending + ([line.comment] if line.comment else [])
         self.pending = []
         return line, ' '.join(comments)
 
@@ -234,13 +231,12 @@ class Parser:
                 line.refuse('only the newest version can be unstable')
             advertised = (advertised[0], versions[1] - 1)
         api = Api(line.words[1], int(options['key']), versions, advertised)
-        api.comment = comment
         for part in ('request', 'response'):
             if not self.peek() or self.peek().indent != 4 or self.peek().words != [part]:
                 line.refuse('%s lacks its "%s"' % (api.name, part))
             _, about = self.take()
             message = Message(api.name + part.capitalize(), api.name, versions, flexible)
-            message.comment = about
+            message.comment = about or (comment if part == 'request' else '')
             self.body(message, 8)
             setattr(api, part, message)
         return api
@@ -496,7 +492,9 @@ def header(schema, guard):
         if message.flexible != NONE:
             versions += ', flexible from %d' % message.flexible[0]
         title = '---- %s: %s ----' % (message.name, versions)
-        out += ['/* %s */' % title, ''] + wrapped(message.comment, '')
+        out += ['/* %s */' % title, '']
+        if message.comment:
+            out += wrapped(message.comment, '') + ['']
         for struct in message.structs:
             out += struct_text(struct, message)
         out[-1] = 'extern const struct message %s_message;' % message.c_name

@@ -1,0 +1,33 @@
+/*
+ * See api.h.
+ *
+ * To serve an API: its messages in protocol/messages.schema, its handler in handle_<family>.c, its
+ * row here.
+ */
+#include "broker/api.h"
+
+#include "protocol/base/check.h"
+#include "protocol/messages.h"
+
+static const struct api table[] = {
+    { API_API_VERSIONS, handle_api_versions },
+};
+
+const struct api *api_table(size_t *ret_count)
+{
+    *ret_count = ARRAY_COUNT(table);
+    return table;
+}
+
+const struct api *api_find(int16_t key)
+{
+    size_t low = 0, high = ARRAY_COUNT(table);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (table[middle].key < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < ARRAY_COUNT(table) && table[low].key == key ? &table[low] : NULL;
+}

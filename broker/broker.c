@@ -1,0 +1,214 @@
+/*
+ * See broker.h.
+ *
+ * Start: storage first (it recovers), then what lives in it. Stop: broker_close refuses new
+ * requests and frames, waits for the storage's clean end, and then every answer that can still
+ * leave is in its connection's output; whoever owns the sockets sends and destroys them, then
+ * destroys the broker.
+ *
+ * A turn: parked requests go on in order if the ring has room; connections that wait for something
+ * of their own, then those that wait for memory; then one commit.
+ */
+#include "broker/broker.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "broker/connection_state.h"
+#include "broker/coordinator.h"
+#include "protocol/base/mem.h"
+
+enum { COMPLAINTS_PER_SECOND = 5 };
+static const int64_t second_ns = INT64_C(1000) * CLOCK_NS_PER_MS;
+
+/* ---- lines about clients ---- */
+
+static void say_unsaid(struct broker *broker)
+{
+    if (broker->complaints.unsaid)
+        doors_say(broker->doors, LOG_WARNING, "and %u more lines about clients, not said",
+            broker->complaints.unsaid);
+    broker->complaints.unsaid = broker->complaints.said = 0;
+}
+
+void broker_complain(struct broker *broker, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    int64_t second = clock_monotonic_ns(broker->doors->clock) / second_ns;
+    if (second != broker->complaints.second) {
+        say_unsaid(broker);
+        broker->complaints.second = second;
+    }
+    if (broker->complaints.said >= COMPLAINTS_PER_SECOND) {
+        broker->complaints.unsaid++;
+        return;
+    }
+    broker->complaints.said++;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    doors_say(broker->doors, LOG_WARNING, "%s", line);
+}
+
+/* ---- memory ---- */
+
+size_t broker_answer_room(const struct broker *broker)
+{
+    size_t share = (size_t)broker->config->answers_bytes_max;
+    return broker->memory.answers < share ? share - broker->memory.answers : 0;
+}
+
+static bool memory_short(const struct broker *broker)
+{
+    return !list_empty(&broker->starving) || broker_answer_room(broker) == 0;
+}
+
+static void watch_stalled(struct broker *broker)
+{
+    if (memory_short(broker) && !timer_is_set(&broker->stall))
+        timer_set(broker->doors->timers, &broker->stall,
+            clock_monotonic_ns(broker->doors->clock) + second_ns);
+}
+
+static void stall_fire(struct timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, stall);
+    int64_t now = clock_monotonic_ns(broker->doors->clock);
+    if (!memory_short(broker))
+        return;
+    list_foreach (node, &broker->connections)
+        connection_check_stalled(list_entry(node, struct connection, link), now);
+    watch_stalled(broker);
+}
+
+/* ---- turn ---- */
+
+static void go_on_ready(struct broker *broker)
+{
+    struct list *node;
+    while ((node = list_first(&broker->ready)))
+        connection_go_on(list_entry(node, struct connection, ready_link));
+}
+
+static void go_on_starving(struct broker *broker)
+{
+    struct list *node;
+    while ((node = list_first(&broker->starving))) {
+        struct connection *connection = list_entry(node, struct connection, starving_link);
+        if (connection_starves(connection))
+            return;
+        connection_go_on(connection);
+    }
+}
+
+void broker_turn(struct broker *broker)
+{
+    if (broker->space) {
+        broker->space = false;
+        requests_resume(broker);
+    }
+    do {
+        go_on_ready(broker);
+        go_on_starving(broker);
+    } while (!list_empty(&broker->ready));
+    watch_stalled(broker);
+    storage_turn(broker->storage);
+}
+
+/* ---- life ---- */
+
+static void storage_space(void *context)
+{
+    ((struct broker *)context)->space = true;
+}
+
+static void storage_failed(void *context, int status, const char *what)
+{
+    struct broker *broker = context;
+    broker->hooks.failed(broker->hooks.context, status, what);
+}
+
+static struct storage_config storage_settings(const struct broker_config *config)
+{
+    struct storage_config settings = storage_config_default();
+    settings.dir = config->log_dir;
+    settings.wal_file_bytes = (uint32_t)config->wal_file_bytes;
+    settings.wal_files_max = (uint32_t)config->wal_files_max;
+    settings.writeback_age_ms = config->writeback_age_ms;
+    settings.checkpoint_ms = config->checkpoint_ms;
+    settings.interval_ms = config->durability_interval_ms;
+    settings.interval_bytes = (uint64_t)config->durability_interval_bytes;
+    settings.retention_check_ms = config->retention_check_ms;
+    if (config->disk_free_min_bytes >= 0)
+        settings.disk_free_min = (uint64_t)config->disk_free_min_bytes;
+    settings.defaults = config->topic_defaults;
+    settings.accept_loss = config->accept_loss;
+    return settings;
+}
+
+static int open_parts(struct broker *broker)
+{
+    struct storage_config settings = storage_settings(broker->config);
+    struct storage_hooks hooks = {
+        .context = broker, .space = storage_space, .failed = storage_failed
+    };
+    int status = storage_open(&broker->storage, &settings, broker->doors, &hooks);
+    if (status)
+        return status;
+    return coordinator_create(&broker->coordinator, broker);
+}
+
+int broker_open(struct broker **ret_broker, const struct broker_config *config, struct doors *doors,
+    void (*failed)(void *context, int status, const char *what), void *context)
+{
+    struct broker *broker = mem_zalloc(1, sizeof(*broker));
+    broker->doors = doors;
+    broker->config = config;
+    broker->hooks = (struct broker_hooks){ .failed = failed, .context = context };
+    list_init(&broker->connections);
+    list_init(&broker->ready);
+    list_init(&broker->starving);
+    list_init(&broker->parked);
+    list_init(&broker->spare_requests);
+    broker->stall.fire = stall_fire;
+    int status = open_parts(broker);
+    if (status) {
+        broker_destroy(broker);
+        return status;
+    }
+    *ret_broker = broker;
+    return 0;
+}
+
+static void close_done(void *context, int status)
+{
+    struct broker *broker = context;
+    broker->end.done(broker->end.context, status);
+}
+
+void broker_close(struct broker *broker, void (*done)(void *context, int status), void *context)
+{
+    broker->stopping = true;
+    broker->end = (struct broker_end){ .done = done, .context = context };
+    storage_close(broker->storage, close_done, broker);
+}
+
+void broker_destroy(struct broker *broker)
+{
+    struct list *node;
+    CHECK(list_empty(&broker->connections));
+    say_unsaid(broker);
+    timer_cancel(broker->doors->timers, &broker->stall);
+    if (broker->coordinator)
+        coordinator_destroy(broker->coordinator);
+    if (broker->storage)
+        storage_destroy(broker->storage);
+    while ((node = list_pop(&broker->spare_requests))) {
+        struct request *request = list_entry(node, struct request, link);
+        arena_done(&request->arena);
+        mem_free(request);
+    }
+    mem_free(broker);
+}
