@@ -125,28 +125,26 @@ static size_t sink_len(const struct sink *sink)
     return sink->out->len - sink->start;
 }
 
-/* Makes room for about `want` bytes, at least one; -E2BIG if the limit was passed. */
-static int sink_grow(struct sink *sink, size_t want)
+/* Makes room for at least `need` bytes more (or up to the limit and one); -E2BIG if the limit was
+ * passed. Grows by doubling. */
+static int sink_grow(struct sink *sink, size_t need)
 {
     size_t len = sink_len(sink);
     if (len > sink->limit)
         return -E2BIG;
-    size_t most = sink->limit + 1 - len;
+    if (sink->out->capacity - sink->out->len >= need)
+        return 0;
+    size_t want = need > len ? need : len, most = sink->limit + 1 - len;
     return out_reserve(sink->out, want < most ? want : most);
 }
 
-/* Room to write to now; doubles it when there is none. */
+/* Room to write to now, at least one byte. */
 static int sink_room(struct sink *sink, uint8_t **ret_at, size_t *ret_size)
 {
-    size_t len = sink_len(sink);
-    if (len > sink->limit)
-        return -E2BIG;
-    if (sink->out->len == sink->out->capacity) {
-        int r = sink_grow(sink, len > SINK_START ? len : SINK_START);
-        if (r)
-            return r;
-    }
-    size_t most = sink->limit + 1 - len;
+    int r = sink_grow(sink, 1);
+    if (r)
+        return r;
+    size_t most = sink->limit + 1 - sink_len(sink);
     size_t size = sink->out->capacity - sink->out->len;
     *ret_at = sink->out->data + sink->out->len;
     *ret_size = size < most ? size : most;
@@ -534,7 +532,7 @@ int compressor_unpack(struct compressor *compressor, enum codec codec, struct by
     struct sink sink = { out, out->len, limit };
     int r = 0;
     if (codec != CODEC_SNAPPY) /* which tells its size */
-        r = sink_grow(&sink, from.len * GUESS_RATIO);
+        r = sink_grow(&sink, SINK_START + from.len * GUESS_RATIO);
     if (!r)
         r = read_any(compressor, codec, from, &sink);
     if (r)
