@@ -145,8 +145,9 @@ int batch_records(const struct batch_view *batch, struct compressor *compressor,
     }
     struct out *scratch = compressor_scratch(compressor);
     int r = compressor_unpack(compressor, codec, batch->records, size_max, scratch);
+    /* A stream of nothing may leave the scratch without memory; an empty run is not null. */
     if (!r)
-        *ret = bytes_of(scratch->data, scratch->len);
+        *ret = bytes_of(scratch->data ? scratch->data : batch->records.data, scratch->len);
     return r;
 }
 
