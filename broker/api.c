@@ -10,6 +10,15 @@
 #include "protocol/messages.h"
 
 static const struct api table[] = {
+    { API_OFFSET_COMMIT, handle_offset_commit },
+    { API_OFFSET_FETCH, handle_offset_fetch },
+    { API_FIND_COORDINATOR, handle_find_coordinator },
+    { API_JOIN_GROUP, handle_join_group },
+    { API_HEARTBEAT, handle_heartbeat },
+    { API_LEAVE_GROUP, handle_leave_group },
+    { API_SYNC_GROUP, handle_sync_group },
+    { API_DESCRIBE_GROUPS, handle_describe_groups },
+    { API_LIST_GROUPS, handle_list_groups },
     { API_API_VERSIONS, handle_api_versions },
 };
 
