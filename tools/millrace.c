@@ -14,6 +14,7 @@
 #include "protocol/base/mem.h"
 #include "protocol/base/nearest.h"
 #include "tools/command.h"
+#include "tools/process.h"
 
 enum { LINK_SIZE = 4096 };
 
@@ -27,6 +28,7 @@ static const char help[] =
     "  produce               Send the lines of a file (or of standard input) to a topic.\n"
     "  consume               Print the records of a topic.\n"
     "  groups                List and describe consumer groups.\n"
+    "  process               Load, list, unload and begin stream processors.\n"
     "\n"
     "  --version             Print the version.\n"
     "  --help                Print this text; `millrace COMMAND --help` tells more.\n"
@@ -87,6 +89,20 @@ static int unknown_command(const char *word)
     return EXIT_USAGE;
 }
 
+static int run_process(int argc, char **argv)
+{
+    static const struct command commands[] = {
+        { .name = "process",
+            .synopsis = "COMMAND",
+            .summary = "Load, list, unload and begin stream processors.",
+            .commands = process_commands },
+        { .name = NULL },
+    };
+    static const struct command root = { .synopsis = "COMMAND", .commands = commands };
+
+    return command_main(&root, "millrace", argc, argv);
+}
+
 static int print(const char *text)
 {
     if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
@@ -107,6 +123,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_COUNT(client_commands); i++)
         if (strcmp(word, client_commands[i]) == 0)
             return run_client(argv);
+    if (strcmp(word, "process") == 0)
+        return run_process(argc, argv);
     if (strcmp(word, "--version") == 0)
         return print("millrace " MILLRACE_VERSION "\n");
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
