@@ -60,7 +60,7 @@ static int hex4(struct properties *p, uint32_t *ret_unit)
     if (p->text.len - p->at < 4)
         return -EBADMSG;
     for (int i = 0; i < 4; i++) {
-        uint8_t c = p->text.data[p->at++], digit;
+        uint8_t c = p->text.data[p->at], digit;
         if (c >= '0' && c <= '9')
             digit = (uint8_t)(c - '0');
         else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
@@ -68,6 +68,7 @@ static int hex4(struct properties *p, uint32_t *ret_unit)
         else
             return -EBADMSG;
         unit = unit << 4 | digit;
+        p->at++;
     }
     *ret_unit = unit;
     return 0;
