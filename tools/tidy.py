@@ -59,7 +59,6 @@ EXEMPT = {
     ("calls", "storage/clock.c"): "the real side of the clock door",
     ("calls", "broker/serve.c"): "the one place that reads the environment and the properties file",
     ("calls", "broker/server.c"): "fills the doors, so it stands outside of them; ends the process",
-    ("readmes", "protocol/README.md"): "comes with the folder's code",
     ("readmes", "storage/README.md"): "comes with the folder's code",
     ("readmes", "processors/README.md"): "comes with the folder's code",
     ("readmes", "broker/README.md"): "comes with the folder's code",

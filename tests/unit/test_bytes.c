@@ -53,4 +53,7 @@ TEST(bytes, utf8_refuses_malformed)
     };
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++)
         cr_assert_not(bytes_utf8(bytes_text(texts[i])), "text %zu", i);
+    /* What lies behind the run does not count. */
+    cr_assert_not(bytes_utf8(bytes_of("\xe1\x80\x80", 2)));
+    cr_assert_not(bytes_utf8(bytes_of("\xc2\x80", 1)));
 }

@@ -261,6 +261,7 @@ TEST(codec, hostile_lengths)
         { &metadata_request_message, 0, WIRE("\xff\xff\xff\xff") },
         { &metadata_request_message, 9, WIRE("\xff\xff\xff\xff\17\0\0\0\0") },
         { &metadata_request_message, 9, WIRE("\x80\x80\x80\x80\x80\1\0\0\0\0") },
+        { &metadata_request_message, 9, WIRE("\x81\x80\x80\x80\20\0\0\0\0") },
         { &metadata_request_message, 9, WIRE("\xff\xff\xff\xff\37\0\0\0\0") },
         /* Strings: below -1, beyond the end, null, longer than allowed, no UTF-8. */
         { &metadata_request_message, 0, WIRE("\0\0\0\1\xff\xfe") },
