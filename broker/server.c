@@ -27,6 +27,7 @@
 #include <uv.h>
 
 #include "broker/broker.h"
+#include "broker/control.h"
 #include "broker/listener.h"
 #include "broker/log_line.h"
 #include "broker/work_uv.h"
@@ -55,6 +56,7 @@ struct server {
     struct work_uv work;
     struct doors doors;
     struct listeners listeners;
+    struct control control;
     struct broker *broker;
     struct timer overdue;
     bool stopping;
@@ -167,6 +169,7 @@ static void broker_closed(void *context, int status)
             strerror(-status));
     timer_cancel(&server->timers, &server->overdue);
     listeners_close_sockets(&server->listeners); /* sends what is answered */
+    control_close(&server->control);
     close_handles(server);
 }
 
@@ -383,11 +386,13 @@ static int start(struct server *server, const char *warnings)
     if (status)
         return status;
     say_start(server);
+    control_open(&server->control, &server->loop, server->broker, &server->listeners);
     return listeners_start(&server->listeners, server->broker);
 }
 
 static void done(struct server *server)
 {
+    control_done(&server->control);
     listeners_done(&server->listeners);
     if (server->broker)
         broker_destroy(server->broker);
@@ -413,6 +418,7 @@ int server_run(const struct broker_config *config, const char *warnings)
         doors_say(&server->doors, LOG_INFO, "stopped");
     } else if (server->turn.data) {
         listeners_stop(&server->listeners);
+        control_close(&server->control);
         close_handles(server);
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
     }
