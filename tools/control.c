@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <http_parser.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,12 +27,8 @@ static char *default_directory(void)
 {
     const char *home = getenv("HOME");
 
-    if (geteuid() == 0)
+    if (geteuid() == 0 || !home)
         return mem_strdup("/var/lib/millrace");
-    if (!home || !*home) {
-        const struct passwd *user = getpwuid(geteuid());
-        home = user ? user->pw_dir : "/";
-    }
     return mem_printf("%s/.local/share/millrace", home);
 }
 
@@ -171,10 +166,10 @@ static int read_answer(struct control *control, int fd, http_parser *parser, str
         size_t parsed = http_parser_execute(parser, &settings, data, (size_t)n);
         if (answer->too_large)
             return nonsense(control, "the answer is larger than 64 MiB");
-        if (parser->http_errno != HPE_OK || parsed != (size_t)n)
-            return nonsense(control, "that is no HTTP; is it Millrace's control socket?");
         if (n == 0 && !answer->complete)
             return nonsense(control, "the connection was closed before the answer was whole");
+        if (parser->http_errno != HPE_OK || parsed != (size_t)n)
+            return nonsense(control, "that is no HTTP; is it Millrace's control socket?");
     }
     return EXIT_DONE;
 }
