@@ -22,6 +22,7 @@
 #include "protocol/base/buffer.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/list.h"
+#include "protocol/base/tree.h"
 #include "protocol/uuid.h"
 #include "storage/doors.h"
 #include "storage/topic_config.h"
@@ -42,11 +43,18 @@ struct storage_config {
     int64_t interval_ms;        /* durability `interval`; default 50 */
     uint64_t interval_bytes;    /* default 1 MiB */
     int64_t retention_check_ms; /* log.retention.check.interval.ms; default 300,000 */
-    uint64_t disk_free_min; /* below it produce gets -ENOSPC; default min(1 GiB, 2 % of the disk) */
+    uint64_t disk_free_min;     /* below it produce gets -ENOSPC; default STORAGE_DISK_FREE_AUTO */
+    uint32_t segment_files_max; /* segment files open at once; default 1000 */
+    uint64_t index_bytes_max;   /* memory of segment indexes; default 32 MiB */
+    uint64_t checkpoint_bytes;  /* of write-ahead log between checkpoints; default 64 MiB */
+    uint32_t producers_max;     /* idempotent producers times logs; default 65,536 */
+    int64_t producer_expire_ms; /* producer.id.expiration.ms; default one day */
     struct topic_config
         defaults; /* values of topics that do not set a key (the broker's log.* keys) */
     bool accept_loss;
 };
+/* min(1 GiB, 2 % of the disk) */
+#define STORAGE_DISK_FREE_AUTO UINT64_MAX
 /* Every field at its default; dir NULL. */
 struct storage_config storage_config_default(void);
 
@@ -79,11 +87,16 @@ bool storage_was_unclean(const struct storage *storage);
 /* ---- topics and logs ----------------------------------------------------------------------------
  */
 
+/* A deleted topic stays in memory while it has waiters, units or reads in flight, or holds, and at
+ * least until the end of the turn: whoever keeps a pointer to it or its logs beyond the turn in any
+ * other way takes a hold. */
 struct topic {
-    struct list link;  /* storage's own */
-    char *name;        /* valid as long as the topic */
-    struct uuid id;    /* random, never recycled */
-    struct log **logs; /* by partition index */
+    struct list link;                /* storage's own */
+    struct tree_node by_name, by_id; /* storage's own */
+    uint32_t holds;                  /* storage's own */
+    char *name;                      /* valid as long as the topic */
+    struct uuid id;                  /* random, never recycled */
+    struct log **logs;               /* by partition index */
     int32_t log_count;
     struct topic_config config;         /* effective: own values over defaults */
     struct topic_config_entry *entries; /* the values set on the topic itself */
@@ -106,6 +119,9 @@ struct log {
     struct producers *producers; /* idempotent sequence state */
     struct log_body *body;       /* storage's own: segments, ring entries, write-back */
 };
+
+void topic_hold(struct topic *topic);
+void topic_release(struct topic *topic);
 
 struct topic *storage_topic(const struct storage *storage, struct bytes name);
 struct topic *storage_topic_by_id(const struct storage *storage, const struct uuid *id);
@@ -148,6 +164,7 @@ struct unit_append {
     struct bytes batch; /* one valid record batch v2 (batch_check passed); borrowed until log_commit
                            returns */
     int64_t base_offset; /* out: what was assigned */
+    uint64_t lsn;        /* storage's own */
 };
 
 struct unit {
@@ -177,7 +194,8 @@ void unit_done(struct unit *unit);
 /* 0: in the ring, offsets assigned, `done` will run.  Otherwise nothing happened at all:
  * -EAGAIN: the ring is full: stop reading from producing clients until hooks.space;
  * -EMSGSIZE: above storage_unit_max; -ENOSPC: the disk is full (units that only put or delete still
- * work); -ENOENT: a log's topic was deleted; -ESHUTDOWN; -EIO: failed. The unit's level is the
+ * work); -ENOENT: a log's topic was deleted; -EBADMSG: a log is damaged (said at the start) and
+ * takes nothing; -EINVAL: not one whole batch; -ESHUTDOWN; -EIO: failed. The unit's level is the
  * strictest of its topics' durability; any put makes it durable. Batches get base offset and leader
  * epoch patched in the ring (not in the caller's bytes). Producer state is updated. */
 int log_commit(struct storage *storage, struct unit *unit) MUST_CHECK;
@@ -187,7 +205,10 @@ size_t storage_unit_max(const struct storage *storage);
  */
 
 /* Add the change to a unit; it happens with the unit. The caller validated names (Kafka's rules),
- * counts and entries. -EEXIST / -ENOENT against the state of now. */
+ * counts and entries. -EEXIST / -ENOENT against the state of now; log_commit looks again (-EEXIST,
+ * -ENOENT, or -ESTALE: the topic changed since; build the change anew). A unit takes one change of
+ * a topic: -ESTALE (-EEXIST) for a second. -EINVAL: a name that can't be a directory, or a count
+ * that is not above the present one; -ENAMETOOLONG. */
 int unit_create_topic(struct unit *unit, struct storage *storage, struct bytes name,
     const struct uuid *id, int32_t partitions, const struct topic_config_entry *entries,
     size_t entry_count) MUST_CHECK;
@@ -252,9 +273,7 @@ struct log_read {
      * buffer_unref. buffer NULL: nothing to read (offset == end_offset, or nothing fits). */
     struct buffer *buffer;
     /* storage's own */
-    struct work_job job;
     struct log_read_state *state;
-    struct list link;
 };
 /* 0: the result is there; -EINPROGRESS: done will run (cold bytes); -ERANGE: offset below
  * start_offset or above end_offset; -ENOENT: deleted; -ENOMEM: no buffer; -EIO / -EBADMSG: that
@@ -272,12 +291,12 @@ struct log_find_time {
     void (*done)(struct log_find_time *find, int status);
     int64_t offset, timestamp_ms; /* result; -1, -1: none */
     int32_t leader_epoch;
-    struct work_job job;
-    struct log_find_state *state;
-    struct list link;
+    struct log_find_state *state; /* storage's own */
 };
 /* As log_read: 0, -EINPROGRESS, or an error. Reads records, so it decompresses. */
 int log_find_time(struct storage *storage, struct log_find_time *find) MUST_CHECK;
+/* done will not run. */
+void log_find_cancel(struct log_find_time *find);
 
 /* KIP-101 / KIP-320: the epoch and end offset that answer OffsetForLeaderEpoch for `epoch`:
  * epoch == latest: log end offset; above every known: -1, -1; below the first: (epoch, start of the

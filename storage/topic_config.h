@@ -29,6 +29,7 @@ struct topic_config {
     int32_t timestamp_type;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     int32_t compression_type; /* -1 = producer, else the codec's id */
+    int64_t compression_gzip_level, compression_lz4_level, compression_zstd_level;
     int64_t flush_messages, flush_ms;
     bool preallocate, unclean_leader_election;
     int32_t durability; /* of the key; topic_durability applies flush.* */
@@ -55,12 +56,17 @@ struct topic_config_key {
     const char *name;        /* "retention.ms" */
     const char *broker_name; /* its default's key on the broker: "log.retention.ms"; NULL: none */
     const char *default_text;
-    const char *doc; /* our own words */
+    const char *doc;     /* our own words */
+    const char *accepts; /* "a whole number of at least 0": ends the sentence "must be ..." */
     enum config_type type;
     bool effective; /* false: known and stored, without effect here (the docs say so) */
     int (*parse)(struct topic_config *config, const char *text); /* 0 / -EINVAL */
+    /* The value that holds, as text. A key without a field in struct topic_config (it is never
+     * effective) prints its default: a topic that sets it keeps the text in its entries. */
     void (*print)(const struct topic_config *config, char *to, size_t size);
 };
+
+enum { TOPIC_CONFIG_VALUE_MAX = 4096 }; /* bytes of a value's text; longer is -EINVAL */
 
 /* The table, ordered by name; ret_count keys. */
 const struct topic_config_key *topic_config_keys(size_t *ret_count);
@@ -68,8 +74,8 @@ const struct topic_config_key *topic_config_keys(size_t *ret_count);
 const struct topic_config_key *topic_config_key(struct bytes name);
 /* Kafka 4.3's defaults. */
 struct topic_config topic_config_default(void);
-/* Sets one key from text. -ENOENT: unknown key; -EINVAL: the value is not one (error, if given,
- * says why in at most error_size bytes). */
+/* Sets one key from text (blanks around it do not count). -ENOENT: unknown key; -EINVAL: the value
+ * is not one (error, if given, says why in at most error_size bytes). */
 int topic_config_set(struct topic_config *config, struct bytes name, struct bytes value,
     char *error, size_t error_size) MUST_CHECK;
 /* The mode that holds: flush.messages=1 means fsync, flush.ms means interval, unless `durability`

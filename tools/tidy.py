@@ -60,7 +60,6 @@ EXEMPT = {
     ("calls", "broker/serve.c"): "the one place that reads the environment and the properties file",
     ("calls", "broker/control.c"): "a stale socket is no file of the data; libuv binds the new one",
     ("calls", "broker/server.c"): "fills the doors, so it stands outside of them; ends the process",
-    ("readmes", "storage/README.md"): "comes with the folder's code",
     ("readmes", "processors/README.md"): "comes with the folder's code",
     ("readmes", "broker/README.md"): "comes with the folder's code",
 }

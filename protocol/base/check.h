@@ -27,6 +27,8 @@ NORETURN void check_failed(const char *file, int line, const char *text);
 /* The struct that contains `member` at `pointer`. */
 #define container_of(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+#define container_of_const(pointer, type, member)                                                  \
+    ((const type *)(const void *)((const char *)(pointer)-offsetof(type, member)))
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -1,0 +1,77 @@
+/*
+ * producers.h - what idempotent producers wrote last to one log, so that a batch sent twice is
+ * stored once (KIP-98; semantics of Kafka's ProducerStateManager).
+ *
+ * Per log and producer id: the epoch and the last five batches. Derived from the headers of the
+ * batches appended, live and in replay; the checkpoint carries it. Forgotten after a time without
+ * use, and beyond a number over all logs, the longest unused first: after that any sequence is
+ * accepted, as with Kafka.
+ */
+#ifndef STORAGE_PRODUCERS_H
+#define STORAGE_PRODUCERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocol/base/list.h"
+#include "protocol/base/tree.h"
+#include "protocol/batch.h"
+#include "storage/cursor.h"
+#include "storage/storage.h"
+
+enum { PRODUCER_BATCHES = 5 }; /* a client has at most five requests in flight */
+
+/* Over all logs of a storage. */
+struct producer_table {
+    struct list used; /* struct producer, the longest unused first */
+    size_t count, max;
+    int64_t expire_ms;
+    uint64_t evicted; /* forgotten because of `max` */
+};
+
+struct producer_batch {
+    int64_t last_offset;
+    int64_t append_ms; /* -1: CreateTime */
+    uint64_t lsn;      /* the end of its unit; 0 if long durable */
+    int32_t last_sequence, offset_delta;
+};
+
+struct producer {
+    struct tree_node node;
+    struct list used_link;
+    struct producers *owner;
+    int64_t id;
+    int64_t used_ms; /* wall time */
+    int16_t epoch;
+    uint8_t count;                                   /* of batches known, newest last */
+    struct producer_batch batches[PRODUCER_BATCHES]; /* ascending */
+};
+
+/* Of one log. */
+struct producers {
+    struct tree tree; /* by id */
+    struct producer_table *table;
+};
+
+void producer_table_init(struct producer_table *table, size_t max, int64_t expire_ms);
+/* Forgets who was not used since expire_ms before `now_ms`. */
+void producer_table_expire(struct producer_table *table, int64_t now_ms);
+
+struct producers *producers_create(struct producer_table *table);
+/* NULL is fine. */
+void producers_destroy(struct producers *producers);
+
+/* `producers` may be NULL (nothing known). For PRODUCER_DUPLICATE *ret is the batch known. The
+ * verdicts are those of storage.h. */
+enum producer_verdict producers_check(const struct producers *producers,
+    const struct batch_view *batch, const struct producer_batch **ret);
+/* The batch was appended; its view has its base offset. Only for batches with a producer id. */
+void producers_note(
+    struct producers *producers, const struct batch_view *batch, uint64_t lsn, int64_t now_ms);
+
+void producers_save(const struct producers *producers, struct out *out);
+/* Errors show in the cursor. */
+void producers_load(struct producers *producers, struct cursor *cursor);
+
+#endif

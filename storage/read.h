@@ -1,0 +1,59 @@
+/*
+ * read.h - what reading (read.c) and looking up times (find.c) share. Inside storage/ only.
+ *
+ * A visit is a use of one segment's file: on the loop as long as nothing must be waited for, else
+ * as a job of the pool that opens the file and builds the missing index first.
+ */
+#ifndef STORAGE_READ_H
+#define STORAGE_READ_H
+
+#include <stdbool.h>
+
+#include "protocol/base/list.h"
+#include "storage/index.h"
+#include "storage/scan.h"
+#include "storage/work.h"
+
+struct log;
+struct segment;
+struct storage;
+
+struct visit {
+    struct work_job work;
+    struct list link; /* storage->visits */
+    struct storage *storage;
+    struct disk *disk;
+    struct log *log;
+    struct segment *segment; /* NULL: no file is needed */
+    struct source source;
+    struct place place;
+    bool build;   /* the place must come from an index that is not there: build it */
+    bool by_time; /* the place sought is that of `time`, else of `offset` */
+    int64_t offset, time;
+    uint32_t step;            /* of the index */
+    char *path;               /* the file must be opened */
+    bool opened, built, hint; /* hint: leave place as the segment's */
+    struct index index;
+    int status;
+    /* In the pool, when file and place are there. */
+    int (*run)(struct visit *visit);
+    /* On the loop; the segment may be dropped by now. The visit is freed behind it. */
+    void (*done)(struct visit *visit);
+    void (*forget)(struct visit *visit); /* storage is destroyed: frees what the visit is part of */
+};
+
+void read_init(struct storage *storage);
+/* The pool has nothing in flight any more. */
+void read_done(struct storage *storage);
+bool read_idle(const struct storage *storage);
+
+/* Where to start in the segment's file to find `offset`, from hint and index; false: the index does
+ * not know. */
+bool visit_place(const struct segment *segment, int64_t offset, struct place *ret);
+bool visit_place_time(const struct segment *segment, int64_t time, struct place *ret);
+/* The segment's file as it is now. */
+struct source visit_source(const struct segment *segment, bool nowait);
+/* Hands the visit to the pool: log, segment, run, done, forget and what is sought are filled. */
+void visit_submit(struct visit *visit);
+
+#endif

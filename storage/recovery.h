@@ -1,0 +1,23 @@
+/*
+ * recovery.h - from a data directory to a storage that is ready. Inside storage/ only.
+ *
+ *     DIR/lock             held while the process lives
+ *     DIR/millrace.format  "1\n"; made last, so without it there is nothing yet
+ *     DIR/meta.a, meta.b   slot.h
+ *     DIR/wal/             wal.h
+ *     DIR/<topic>-<partition>/<20 digits>.log
+ */
+#ifndef STORAGE_RECOVERY_H
+#define STORAGE_RECOVERY_H
+
+#include "protocol/base/check.h"
+
+struct storage;
+struct wal_events;
+
+enum { STORAGE_FORMAT = 1 };
+
+/* Blocking. Errors of storage_open; each said. */
+int recovery_run(struct storage *storage, const struct wal_events *events) MUST_CHECK;
+
+#endif

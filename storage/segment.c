@@ -1,0 +1,128 @@
+/* See segment.h. */
+#include "storage/segment.h"
+
+#include <inttypes.h>
+
+#include "protocol/base/mem.h"
+#include "storage/log.h"
+
+struct segment *segment_create(struct log *log, const struct segment_claim *claim)
+{
+    struct segment *segment = mem_zalloc(1, sizeof(*segment));
+    segment->log = log;
+    segment->claim = *claim;
+    segment->hint_offset = -1;
+    list_init(&segment->resident);
+    list_init(&segment->dirty);
+    index_init(
+        &segment->index, (uint32_t)log->topic->config.index_interval_bytes, (uint32_t)claim->size);
+    return segment;
+}
+
+void segment_destroy(struct segment *segment)
+{
+    CHECK(!segment->file && segment->users == 0);
+    CHECK(list_empty(&segment->resident) && list_empty(&segment->dirty));
+    index_done(&segment->index);
+    mem_free(segment);
+}
+
+char *segment_path(const struct segment *segment)
+{
+    char *directory = log_directory(segment->log);
+    char *path = mem_printf("%s/%020" PRId64 ".log", directory, segment->claim.base_offset);
+    mem_free(directory);
+    return path;
+}
+
+void residents_init(struct residents *residents, const struct disk_table *disk, uint32_t files_max,
+    size_t index_bytes_max)
+{
+    *residents = (struct residents){
+        .disk = disk,
+        .files_max = files_max,
+        .index_bytes_max = index_bytes_max,
+    };
+    list_init(&residents->used);
+}
+
+void residents_touch(struct residents *residents, struct segment *segment)
+{
+    list_remove(&segment->resident);
+    if (segment->file || segment->index.entries)
+        list_append(&residents->used, &segment->resident);
+}
+
+void residents_adopt(struct residents *residents, struct segment *segment, struct disk_file *file)
+{
+    if (segment->file || segment->dropped) {
+        residents->disk->close(file);
+        return;
+    }
+    segment->file = file;
+    residents->files++;
+    residents_touch(residents, segment);
+}
+
+static void file_close(struct residents *residents, struct segment *segment)
+{
+    if (!segment->file)
+        return;
+    residents->disk->close(segment->file);
+    segment->file = NULL;
+    residents->files--;
+}
+
+static void index_forget(struct residents *residents, struct segment *segment)
+{
+    residents->index_bytes -= index_bytes(&segment->index);
+    index_drop(&segment->index, (uint32_t)segment->claim.size);
+}
+
+void residents_remove(struct residents *residents, struct segment *segment)
+{
+    file_close(residents, segment);
+    index_forget(residents, segment);
+    list_remove(&segment->resident);
+}
+
+void residents_trim(struct residents *residents)
+{
+    if (residents->files <= residents->files_max &&
+        residents->index_bytes <= residents->index_bytes_max)
+        return;
+    list_foreach_safe (node, following, &residents->used) {
+        struct segment *segment = list_entry(node, struct segment, resident);
+        if (residents->index_bytes > residents->index_bytes_max)
+            index_forget(residents, segment);
+        if (residents->files > residents->files_max && segment->users == 0 &&
+            list_empty(&segment->dirty))
+            file_close(residents, segment);
+        if (!segment->file && !segment->index.entries)
+            list_remove(&segment->resident);
+        if (residents->files <= residents->files_max &&
+            residents->index_bytes <= residents->index_bytes_max)
+            break;
+    }
+}
+
+void residents_index(
+    struct residents *residents, struct segment *segment, const struct index_entry *batch)
+{
+    size_t before = index_bytes(&segment->index);
+    index_note(&segment->index, batch);
+    if (index_bytes(&segment->index) == before)
+        return;
+    residents->index_bytes += index_bytes(&segment->index) - before;
+    if (before == 0)
+        residents_touch(residents, segment);
+}
+
+void residents_index_built(
+    struct residents *residents, struct segment *segment, struct index *built)
+{
+    residents->index_bytes -= index_bytes(&segment->index);
+    index_prepend(&segment->index, built);
+    residents->index_bytes += index_bytes(&segment->index);
+    residents_touch(residents, segment);
+}

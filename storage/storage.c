@@ -1,0 +1,371 @@
+/*
+ * The owner: open, close, destroy, the turn, and the store's face.
+ *
+ * Parts and their files: unit.c (the append path), position.c (what waits for the write-ahead log),
+ * log.c, segment.c, index.c (a partition), topics.c, store.c (state), writeback.c, checkpoint.c,
+ * slot.c, recovery.c (between the write-ahead log and the files), removal.c, retention.c, read.c,
+ * find.c (reading).
+ *
+ * Closing goes in steps, each waiting for the one before: running checkpoint and retention unit,
+ * removals (their delays do not count now), reads, a last checkpoint that says "clean".
+ */
+#include "storage/storage.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "protocol/base/mem.h"
+#include "storage/owner.h"
+#include "storage/position.h"
+#include "storage/read.h"
+#include "storage/recovery.h"
+
+struct storage_config storage_config_default(void)
+{
+    return (struct storage_config){
+        .wal_file_bytes = 16 << 20,
+        .wal_files_max = 16,
+        .writeback_age_ms = 1000,
+        .checkpoint_ms = 30000,
+        .checkpoint_bytes = 64 << 20,
+        .interval_ms = 50,
+        .interval_bytes = 1 << 20,
+        .retention_check_ms = 300000,
+        .disk_free_min = STORAGE_DISK_FREE_AUTO,
+        .segment_files_max = 1000,
+        .index_bytes_max = 32 << 20,
+        .producers_max = 65536,
+        .producer_expire_ms = INT64_C(86400000),
+        .defaults = topic_config_default(),
+    };
+}
+
+/* ---- the write-ahead log's events ---------------------------------------------------------- */
+
+void storage_fail(struct storage *storage, int status, const char *what)
+{
+    if (storage->failed)
+        return;
+    storage->failed = true;
+    if (storage->recovering) /* storage_open says it by its status */
+        return;
+    storage->hooks.failed(storage->hooks.context, status, what);
+    storage_close_step(storage);
+}
+
+static void wal_moved(void *context)
+{
+    position_moved(context);
+}
+
+static void wal_space(void *context)
+{
+    struct storage *storage = context;
+    storage->writeback.pressed = false;
+    if (!storage->failed && !storage->recovering && storage->hooks.space)
+        storage->hooks.space(storage->hooks.context);
+}
+
+static void wal_pressure(void *context)
+{
+    checkpoint_want(context);
+}
+
+static void wal_failed(void *context, int status, const char *what)
+{
+    storage_fail(context, status, what);
+}
+
+/* ---- puts take effect ---------------------------------------------------------------------- */
+
+static int apply_cluster(struct storage *storage, struct bytes key, struct bytes value)
+{
+    if (bytes_equal_text(key, "id")) {
+        if (value.len != UUID_TEXT_LEN || memchr(value.data, '\0', value.len))
+            return -EUCLEAN;
+        memcpy(storage->cluster_id, value.data, value.len);
+        storage->cluster_id[value.len] = '\0';
+    } else if (bytes_equal_text(key, "epoch")) {
+        if (value.len != 4 || le_get32(value.data) > INT32_MAX)
+            return -EUCLEAN;
+        storage->epoch = le_get32(value.data);
+        for (struct topic *topic = NULL; (topic = storage_topic_next(storage, topic));) {
+            for (int32_t i = 0; i < topic->log_count; i++)
+                topic->logs[i]->leader_epoch = (int32_t)storage->epoch;
+        }
+    }
+    return 0;
+}
+
+static int apply_log(struct storage *storage, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    struct log *log = key.len == 4 ? topics_log_by_id(storage, be_get32(key.data)) : NULL;
+    if (!log || value.len != 8 || le_get64(value.data) > INT64_MAX)
+        return -EUCLEAN;
+    log_raise_start(log, (int64_t)le_get64(value.data), lsn);
+    return 0;
+}
+
+int storage_apply(
+    struct storage *storage, uint16_t kind, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    int status = 0;
+    if (kind == STORE_TOPIC)
+        status = topics_apply(storage, key, value, lsn);
+    else if (kind == STORE_LOG && value.data)
+        status = apply_log(storage, key, value, lsn);
+    else if (kind == STORE_CLUSTER && value.data)
+        status = apply_cluster(storage, key, value);
+    if (status == 0)
+        store_put(&storage->store, kind, key, value, lsn);
+    return status;
+}
+
+bool store_get(const struct storage *storage, uint16_t kind, struct bytes key,
+    struct bytes *ret_value, uint64_t *ret_lsn)
+{
+    const struct store_entry *entry = store_find(&storage->store, kind, key);
+    *ret_value = entry ? store_entry_value(entry) : (struct bytes){ 0 };
+    if (ret_lsn)
+        *ret_lsn = entry ? entry->lsn : storage->store.delete_lsn;
+    return entry != NULL;
+}
+
+static bool begins_with(struct bytes key, struct bytes prefix)
+{
+    return key.len >= prefix.len && (!prefix.len || memcmp(key.data, prefix.data, prefix.len) == 0);
+}
+
+void store_each(const struct storage *storage, uint16_t kind, struct bytes prefix,
+    bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
+{
+    const struct store_entry *entry = store_at(&storage->store, kind, prefix);
+    while (entry && begins_with(store_entry_key(entry), prefix) &&
+           each(context, store_entry_key(entry), store_entry_value(entry), entry->lsn))
+        entry = store_next(&storage->store, kind, store_entry_key(entry));
+}
+
+/* ---- open ---------------------------------------------------------------------------------- */
+
+static int compare_log_id(const void *key, const struct tree_node *node)
+{
+    uint32_t a = *(const uint32_t *)key, b = container_of_const(node, struct log_body, by_id)->id;
+    return (a > b) - (a < b);
+}
+
+static struct storage *storage_create(
+    const struct storage_config *config, struct doors *doors, const struct storage_hooks *hooks)
+{
+    struct storage *storage = mem_zalloc(1, sizeof(*storage));
+    storage->config = *config;
+    storage->doors = doors;
+    storage->disk = doors->disk->table;
+    storage->hooks = *hooks;
+    storage->dir = mem_strdup(config->dir);
+    for (size_t len = strlen(storage->dir); len > 1 && storage->dir[len - 1] == '/'; len--)
+        storage->dir[len - 1] = '\0';
+    storage->config.dir = storage->dir;
+    storage->next_log = 1;
+    storage->logs.compare = compare_log_id;
+    store_init(&storage->store);
+    topics_init(&storage->topics);
+    producer_table_init(&storage->producers, config->producers_max, config->producer_expire_ms);
+    residents_init(
+        &storage->residents, storage->disk, config->segment_files_max, config->index_bytes_max);
+    list_init(&storage->dirty);
+    list_init(&storage->start_unit.link);
+    position_init(storage);
+    read_init(storage);
+    writeback_init(storage);
+    checkpoint_init(storage);
+    removals_init(storage);
+    retention_init(storage);
+    return storage;
+}
+
+static int space_min(struct storage *storage)
+{
+    uint64_t min = storage->config.disk_free_min;
+    if (min == STORAGE_DISK_FREE_AUTO) {
+        struct disk_space space;
+        int status = storage->disk->space(storage->doors->disk, storage->dir, &space);
+        if (status < 0) {
+            doors_say(storage->doors, LOG_ERROR, "can't tell the free space of %s: %s",
+                storage->dir, strerrordesc_np(-status));
+            return status;
+        }
+        min = space.total / 50 < (1 << 30) ? space.total / 50 : 1 << 30;
+    }
+    storage->writeback.disk_free_min = min;
+    return 0;
+}
+
+int storage_open(struct storage **ret_storage, const struct storage_config *config,
+    struct doors *doors, const struct storage_hooks *hooks)
+{
+    struct storage *storage = storage_create(config, doors, hooks);
+    struct wal_events events = {
+        .context = storage,
+        .moved = wal_moved,
+        .space = wal_space,
+        .pressure = wal_pressure,
+        .failed = wal_failed,
+    };
+    int status = recovery_run(storage, &events);
+    if (status == 0)
+        status = space_min(storage);
+    if (status < 0) {
+        storage_destroy(storage);
+        return status;
+    }
+    checkpoint_start_timer(storage);
+    retention_start_timer(storage);
+    *ret_storage = storage;
+    return 0;
+}
+
+/* ---- the turn ------------------------------------------------------------------------------ */
+
+void storage_turn(struct storage *storage)
+{
+    if (storage->failed)
+        return;
+    wal_turn(storage->wal);
+    position_turn(storage);
+    writeback_step(storage);
+    checkpoint_step(storage);
+    removals_step(storage);
+    retention_step(storage);
+    residents_trim(&storage->residents);
+    if (!list_empty(&storage->topics.deleted))
+        topics_reap(storage);
+    storage_close_step(storage);
+    /* What the steps want of the write-ahead log begins now, not at the next turn. */
+    wal_turn(storage->wal);
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+void storage_close(struct storage *storage, void (*done)(void *context, int status), void *context)
+{
+    CHECK(!storage->closing);
+    storage->closing = true;
+    storage->close_done = done;
+    storage->close_context = context;
+    wal_want_durable(storage->wal, wal_appended(storage->wal));
+}
+
+/* Told by a timer, so that done may destroy the storage. */
+static void close_fired(struct timer *timer)
+{
+    struct storage *storage = container_of(timer, struct storage, close_timer);
+    storage->close_told(storage->close_context, storage->close_status);
+}
+
+static void close_finish(struct storage *storage, int status)
+{
+    storage->close_told = storage->close_done;
+    storage->close_done = NULL;
+    storage->close_status = status;
+    storage->close_timer.fire = close_fired;
+    timer_set(
+        storage->doors->timers, &storage->close_timer, clock_monotonic_ns(storage->doors->clock));
+}
+
+static bool close_is_over(const struct storage *storage)
+{
+    return storage->checkpoint.clean && storage->checkpoint.state == CHECKPOINT_IDLE &&
+           !storage->checkpoint.wanted && storage->writeback.job_count == 0 &&
+           wal_idle(storage->wal);
+}
+
+void storage_close_step(struct storage *storage)
+{
+    if (!storage->close_done)
+        return;
+    if (storage->failed) {
+        close_finish(storage, -EIO);
+        return;
+    }
+    /* What a full disk does not take is in the write-ahead log: the next start writes it. */
+    if (storage->writeback.full && storage->writeback.paused && storage->writeback.job_count == 0 &&
+        storage->checkpoint.job_count == 0 && !storage->checkpoint.slot_job &&
+        !storage->removals.running && read_idle(storage) && wal_idle(storage->wal)) {
+        close_finish(storage, -ENOSPC);
+        return;
+    }
+    if (storage->retention.committed || !removals_idle(storage) || !read_idle(storage))
+        return;
+    if (close_is_over(storage)) {
+        close_finish(storage, 0);
+        return;
+    }
+    if (!storage->checkpoint.clean && storage->checkpoint.state == CHECKPOINT_IDLE &&
+        storage_is_durable(storage, wal_appended(storage->wal)))
+        checkpoint_close(storage);
+}
+
+void storage_destroy(struct storage *storage)
+{
+    if (!storage)
+        return;
+    storage->recovering = true; /* nothing begins any more */
+    read_done(storage);
+    retention_done(storage);
+    checkpoint_done(storage);
+    writeback_done(storage);
+    removals_done(storage);
+    position_done(storage);
+    timer_cancel(storage->doors->timers, &storage->close_timer);
+    unit_done(&storage->start_unit);
+    topics_done(storage);
+    store_done(&storage->store);
+    heap_done(&storage->await_written);
+    heap_done(&storage->await_durable);
+    heap_done(&storage->writeback.ready);
+    heap_done(&storage->writeback.busy);
+    if (storage->wal)
+        wal_destroy(storage->wal);
+    if (storage->lock)
+        storage->disk->close(storage->lock);
+    mem_free(storage->dir);
+    mem_free(storage);
+}
+
+/* ---- small questions ----------------------------------------------------------------------- */
+
+const char *storage_cluster_id(const struct storage *storage)
+{
+    return storage->cluster_id;
+}
+
+bool storage_was_unclean(const struct storage *storage)
+{
+    return storage->unclean;
+}
+
+struct storage_stats storage_stats(const struct storage *storage)
+{
+    struct storage_stats stats = storage->stats;
+    struct wal_stats wal = wal_stats(storage->wal);
+    stats.wal_writes = wal.writes;
+    stats.wal_durable_writes = wal.durable_writes;
+    stats.wal_syncs = wal.syncs;
+    stats.wal_wraps = wal.wraps;
+    stats.wal_files_recycled = wal.files_recycled;
+    return stats;
+}
+
+void log_epoch_end(
+    const struct log *log, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset)
+{
+    struct epoch_start end;
+    epochs_end(&log->body->epochs, log->leader_epoch, log->end_offset, epoch, &end);
+    *ret_epoch = end.epoch;
+    *ret_end_offset = end.offset;
+}
+
+int32_t log_epoch_at(const struct log *log, int64_t offset)
+{
+    return epochs_at(&log->body->epochs, offset);
+}
