@@ -194,7 +194,7 @@ static int gzip_read(struct compressor *compressor, struct bytes from, struct si
             (void)inflateReset(stream); /* another member */
         } else if (status == Z_MEM_ERROR) {
             return -ENOMEM;
-        } else if (status != Z_OK || (stream->avail_in == 0 && stream->avail_out > 0)) {
+        } else if (status != Z_OK) { /* Z_BUF_ERROR among them: it wants more input */
             return -EBADMSG;
         }
     }
@@ -274,7 +274,7 @@ static int snappy_read(struct bytes from, struct sink *sink)
             if (from.len < 4)
                 return -EBADMSG;
             size_t size = be_get32(from.data);
-            if (size == 0 || size > from.len - 4)
+            if (size > from.len - 4)
                 return -EBADMSG;
             int r = snappy_read_block(bytes_of(from.data + 4, size), sink);
             if (r)
@@ -522,7 +522,7 @@ int compressor_unpack(struct compressor *compressor, enum codec codec, struct by
     }
     if ((unsigned)codec >= CODEC_COUNT)
         return -ENOTSUP;
-    if (from.len == 0 || from.len > INT32_MAX)
+    if (from.len > INT32_MAX)
         return -EBADMSG;
     size_t limit = from.len * COMPRESS_RATIO_MAX;
     if (limit < COMPRESS_RATIO_FREE)

@@ -2,8 +2,9 @@
  * See record.h.
  *
  * Reading trusts nothing: lengths are held against the bytes that are left, counts only end loops
- * that the bytes would end as well, and a record must end exactly where its length says. So a run
- * that record_parse accepted cannot fail later in record_header_next.
+ * that the bytes would end as well (a negative one never does, so the bytes do), and a record must
+ * end exactly where its length says. So a run that record_parse accepted cannot fail later in
+ * record_header_next.
  *
  * A builder keeps its records encoded but not compressed, and compresses when it finishes; its
  * header is written last, over a hole left for it.
@@ -28,7 +29,6 @@ void record_reader_init(
         .base_timestamp = batch->base_timestamp,
         .append_time = batch->max_timestamp,
         .has_append_time = batch_is_log_append_time(batch),
-        .error = batch->count < 0 ? -EBADMSG : 0,
     };
 }
 

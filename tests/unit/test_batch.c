@@ -106,6 +106,9 @@ TEST(batch, view_of_a_header)
     cr_assert_eq(header.size, bytes.len);
     cr_assert_eq(header.count, 12);
     cr_assert_null(header.records.data);
+    for (size_t cut = 0; cut < 61; cut++)
+        cr_assert_eq(batch_parse_header(bytes_of(bytes.data, cut), &header),
+            cut ? BATCH_PARTIAL : BATCH_END);
     out_done(&bytes);
 }
 
@@ -396,6 +399,17 @@ TEST(batch, the_order_of_the_checks)
     cr_assert_eq(outcome(&bytes, &rules), BATCH_BAD_CRC);
     bytes.data[70] ^= 1;
     cr_assert_eq(outcome(&bytes, &rules), BATCH_OK, "size_max itself is allowed");
+    be_put16(bytes.data + BATCH_AT_ATTRIBUTES, 5 | BATCH_ATTRIBUTE_CONTROL);
+    be_put32(bytes.data + BATCH_AT_COUNT, 7);
+    be_put64(bytes.data + BATCH_AT_PRODUCER_ID, 7);
+    batch_set_crc(bytes.data);
+    cr_assert_eq(outcome(&bytes, &rules), BATCH_CODEC_UNKNOWN);
+    be_put16(bytes.data + BATCH_AT_ATTRIBUTES, BATCH_ATTRIBUTE_CONTROL);
+    batch_set_crc(bytes.data);
+    cr_assert_eq(outcome(&bytes, &rules), BATCH_BAD_COUNT);
+    be_put32(bytes.data + BATCH_AT_COUNT, 1);
+    batch_set_crc(bytes.data);
+    cr_assert_eq(outcome(&bytes, &rules), BATCH_CONTROL);
     out_done(&bytes);
 }
 
@@ -416,6 +430,18 @@ TEST(batch, coordinators_may_write_more)
     cr_assert_eq(outcome(&empty, &rules), BATCH_OK);
     out_done(&marker);
     out_done(&empty);
+}
+
+/* No records and a range of none: consistent, and still nothing a client may send. */
+TEST(batch, clients_send_records)
+{
+    struct batch_rules rules = default_rules();
+    struct out bytes = build_plain(0);
+    cr_assert_eq(be_get32(bytes.data + BATCH_AT_LAST_OFFSET_DELTA), UINT32_MAX);
+    cr_assert_eq(outcome(&bytes, &rules), BATCH_BAD_COUNT);
+    rules.client = false;
+    cr_assert_eq(outcome(&bytes, &rules), BATCH_OK);
+    out_done(&bytes);
 }
 
 /* An empty stream of a codec is not nothing, but holds no records. */
@@ -680,6 +706,32 @@ TEST(batch, batches_are_recompressed)
     expect_rebuilds(&plain, false);
     out_done(&bytes);
     out_done(&plain);
+}
+
+/* The bit is the broker's: the records' own times come to light when it is taken away. */
+TEST(batch, rebuilding_uncovers_the_records_times)
+{
+    struct out bytes = build_plain(3), out = { 0 };
+    struct batch_rules rules = default_rules();
+    struct batch_view batch;
+    struct batch_verdict verdict;
+    struct record_reader reader;
+    struct record_view record;
+    struct batch_recoding recoding = { CODEC_NONE, COMPRESS_LEVEL_DEFAULT, false };
+    batch_set_timestamp(bytes.data, true, 5);
+    batch_validate(bytes_of(bytes.data, bytes.len), &rules, NULL, &batch, &verdict);
+    cr_assert_eq(verdict.outcome, BATCH_OK);
+    cr_assert_eq(batch_rebuild(&batch, &verdict, &recoding, NULL, &out), 0);
+    cr_assert_eq(batch_parse(bytes_of(out.data, out.len), &batch), BATCH_OK);
+    cr_assert_not(batch_is_log_append_time(&batch));
+    cr_assert_eq(batch.max_timestamp, 1700000000002);
+    record_reader_init(&reader, &batch, batch.records);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(record_next(&reader, &record));
+        cr_assert_eq(record.timestamp, 1700000000000 + i);
+    }
+    out_done(&bytes);
+    out_done(&out);
 }
 
 /* Offsets inside that are not 0, 1, 2: some old clients. Kafka renumbers them. */

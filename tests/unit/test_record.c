@@ -266,6 +266,7 @@ TEST(record, a_thinned_batch_keeps_its_range_and_times)
             struct record_view early = record;
             early.offset_delta = 5;
             cr_assert_eq(batch_builder_copy(&builder, &early), -EINVAL, "offset 5 twice");
+            cr_assert_eq(batch_builder_append_at(&builder, 5, &record), -EINVAL);
             cr_assert_eq(batch_builder_append_at(&builder, 4, &record), -EINVAL);
         }
     }
