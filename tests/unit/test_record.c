@@ -383,6 +383,7 @@ static int walk(const uint8_t *bytes, size_t len, int32_t count)
     record_reader_init(&reader, &batch, bytes_of(bytes, len));
     while (record_next(&reader, &record)) {
         struct record_header header;
+        cr_assert(record.whole.data + record.whole.len <= bytes + len, "beyond the end");
         for (int32_t i = 0; i < record.header_count; i++)
             cr_assert(record_header_next(&record.headers, &header), "an accepted header fails");
         cr_assert_not(record_header_next(&record.headers, &header));
