@@ -29,17 +29,18 @@
  *   State     Keep what must survive in stores. Memory of your own (task->self) is a cache: it is
  *             gone after a restart, and the host may destroy and create the instance at any time
  *             between two callbacks; it always does so after an undone unit.
- *   Effects   emit, put, add, win_add are effects. Nobody sees them until the unit they belong to
- * is committed, with the position in the input, all or nothing. An effect that fails is STICKY:
- * whatever the callback then answers, the unit is undone and the processor stops with the reason
- * shown by `millrace process list`. So effects need no checks. Never     leave a callback by an
- * exception, a panic or longjmp; block for long; fork. A crash of the processor is a crash of the
- * broker (processors run inside it; worker processes are planned). A callback that makes no
- * progress for `max.record.ms` is reported in the broker's log. Growth    A minor version only
- * appends: members at the end of structs that begin with `size`, functions at the end of mr_host,
- * new values, new flag bits. Set `size` to the sizeof you compiled with. Reserved members (rsv) and
- * unused members are zero. mr_buf, mr_kv, mr_rec and mr_row travel in arrays and do not grow within
- * a major.
+ *   Effects   emit, put, add, win_add are effects. Nobody sees them until the unit they belong
+ *             to is committed, with the position in the input, all or nothing. An effect that
+ *             fails is STICKY: whatever the callback then answers, the unit is undone and the
+ *             processor stops; `millrace process list` shows why. So effects need no checks.
+ *   Never     leave a callback by an exception, a panic or longjmp; block for long; fork. A
+ *             crash of the processor is a crash of the broker (they share the process; worker
+ *             processes are planned). A callback without progress for `max.record.ms` is
+ *             reported in the broker's log.
+ *   Growth    A minor version only appends: members at the end of structs that begin with
+ *             `size`, functions at the end of mr_host, new values, new flag bits. Set `size` to
+ *             the sizeof you compiled with. Reserved members (rsv) and unused ones are zero.
+ *             mr_buf, mr_kv, mr_rec and mr_row travel in arrays: they never grow in a major.
  *
  * Until this interface has carried worker processes, a cluster runner and joins it is version 0:
  * the exported symbol is mr_module_v0, and a broker with version 1 will refuse it.
