@@ -336,7 +336,7 @@ static char *key_of_variable(struct bytes name)
 }
 
 void broker_config_set_environment(
-    struct broker_config *config, char *const *environment, struct config_report *report)
+    struct broker_config *config, const char *const *environment, struct config_report *report)
 {
     static const size_t prefix = sizeof("KAFKA_") - 1;
     for (; *environment; environment++) {

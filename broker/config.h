@@ -171,7 +171,7 @@ void broker_config_set_properties(struct broker_config *config, const char *name
     struct config_report *report);
 /* "NAME=value" strings as in environ; everything but KAFKA_* is skipped. */
 void broker_config_set_environment(
-    struct broker_config *config, char *const *environment, struct config_report *report);
+    struct broker_config *config, const char *const *environment, struct config_report *report);
 /* "key=value" */
 void broker_config_set_option(
     struct broker_config *config, const char *option, struct config_report *report);

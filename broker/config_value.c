@@ -195,17 +195,18 @@ int config_value_check(
         out_text(why, "holds a NUL");
         return -EINVAL;
     }
-    char *text = mem_strndup(value.len ? (const char *)value.data : "", value.len);
+    char *text = mem_strndup(value.len ? (const char *)value.data : "", value.len), *kept = NULL;
     int status = 0;
     if (key->effect == CONFIG_REFUSED)
         status = check_refused(key, text, why);
     if (!status)
-        status = check_typed(key, text, ret_text, why);
-    if (!status && key->topic_key) {
-        status = check_topic(key, *ret_text, why);
-        if (status)
-            mem_free(*ret_text);
-    }
+        status = check_typed(key, text, &kept, why);
+    if (!status && key->topic_key)
+        status = check_topic(key, kept, why);
     mem_free(text);
+    if (status)
+        mem_free(kept);
+    else
+        *ret_text = kept;
     return status;
 }

@@ -153,7 +153,7 @@ static void set_all(
                 config, words->file, bytes_of(text.data, text.len), report);
         out_done(&text);
     }
-    broker_config_set_environment(config, environ, report);
+    broker_config_set_environment(config, (const char *const *)environ, report);
     for (size_t i = 0; i < words->setting_count; i++)
         broker_config_set_option(config, words->settings[i], report);
     if (words->disk)

@@ -37,6 +37,7 @@ enum {
     FILES_RESERVED = 256, /* of the limit of open files: neither sockets nor segments */
     SOCKETS_PERCENT = 45, /* of the rest */
     SAY_SIZE = 1280,
+    SAME_SIGNAL_MS = 500, /* a second signal this soon is the first again: a group was told */
 };
 
 struct server {
@@ -60,6 +61,7 @@ struct server {
     struct broker *broker;
     struct timer overdue;
     bool stopping;
+    int64_t stopping_ns; /* since then */
     int status;
 };
 
@@ -184,17 +186,20 @@ static void overdue_fire(struct timer *timer)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct server *server = handle->data;
+    int64_t now = clock_monotonic_ns(&server->clock);
+    if (server->stopping && now - server->stopping_ns < SAME_SIGNAL_MS * CLOCK_NS_PER_MS)
+        return;
     if (server->stopping) {
         doors_say(&server->doors, LOG_WARNING, "a second signal: ending at once");
         _exit(128 + number);
     }
     server->stopping = true;
+    server->stopping_ns = now;
     doors_say(&server->doors, LOG_INFO, "stopping (%s)", number == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
     listeners_stop(&server->listeners);
     server->overdue.fire = overdue_fire;
-    timer_set(&server->timers, &server->overdue,
-        clock_monotonic_ns(&server->clock) + SERVER_STOP_MS * CLOCK_NS_PER_MS);
+    timer_set(&server->timers, &server->overdue, now + SERVER_STOP_MS * CLOCK_NS_PER_MS);
     broker_close(server->broker, broker_closed, server);
 }
 
