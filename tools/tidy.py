@@ -61,7 +61,6 @@ EXEMPT = {
     ("calls", "broker/control.c"): "a stale socket is no file of the data; libuv binds the new one",
     ("calls", "broker/server.c"): "fills the doors, so it stands outside of them; ends the process",
     ("calls", "processors/plugin.c"): "files that dlopen must see, tried in a child that may crash",
-    ("readmes", "broker/README.md"): "comes with the folder's code",
 }
 
 README_LINES_MAX = 60
