@@ -1,11 +1,11 @@
 /*
  * batch.h - Kafka's record batch, format 2 ("magic 2"): view, check, patch, validate.
  *
- *      0 base offset i64          21 attributes i16           43 producer id i64
- *      8 length i32 (what follows) 23 last offset delta i32    51 producer epoch i16
- *     12 leader epoch i32         27 base timestamp i64       53 base sequence i32
- *     16 magic i8                 35 max timestamp i64        57 count i32
- *     17 crc u32                                              61 records, compressed or not
+ *      0 base offset i64       21 attributes i16            43 producer id i64
+ *      8 length i32 (behind)   23 last offset delta i32     51 producer epoch i16
+ *     12 leader epoch i32      27 base timestamp i64        53 base sequence i32
+ *     16 magic i8              35 max timestamp i64         57 count i32
+ *     17 crc u32                                            61 records, compressed or not
  *
  * The crc (CRC-32C) covers everything from the attributes on, so base offset, length, leader epoch
  * and magic are not protected by it; a wrong length shows because the sum then covers other bytes,
@@ -217,7 +217,9 @@ struct batch_verdict {
  *
  * Unlike Kafka: bytes behind the batch are refused even if they are no whole batch; offsets inside
  * are also looked at when nothing is compressed; lengths below -1 are errors, not nulls; varints
- * that exceed their type are errors; bytes behind the end of a compressed stream are errors.
+ * that exceed their type are errors; bytes behind the end of a compressed stream are errors; linked
+ * lz4 blocks are rewritten, not refused; where a client says LogAppendTime for a CreateTime topic,
+ * the records' own timestamps are judged (they are what will be read).
  */
 void batch_validate(struct bytes from, const struct batch_rules *rules,
     struct compressor *compressor, struct batch_view *ret_view, struct batch_verdict *ret);
