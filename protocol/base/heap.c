@@ -59,9 +59,9 @@ void heap_insert(struct heap *heap, struct heap_node *node, int64_t key)
 
 void heap_remove(struct heap *heap, struct heap_node *node)
 {
-    if (node->slot == 0)
-        return;
     size_t slot = node->slot;
+    if (slot == 0 || slot > heap->count || heap->nodes[slot - 1] != node)
+        return;
     struct heap_node *last = heap->nodes[heap->count - 1];
     heap->count--;
     node->slot = 0;

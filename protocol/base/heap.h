@@ -27,7 +27,7 @@ struct heap {
 void heap_done(struct heap *heap);
 /* `node` must not be in a heap; it stays where it is until removed. */
 void heap_insert(struct heap *heap, struct heap_node *node, int64_t key);
-/* Does nothing for a node that is in no heap. */
+/* Does nothing for a node that is not in this heap. */
 void heap_remove(struct heap *heap, struct heap_node *node);
 /* The node of least key, or NULL; it stays in. */
 struct heap_node *heap_first(const struct heap *heap);
