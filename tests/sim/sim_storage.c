@@ -54,6 +54,7 @@ struct op {
     struct uuid id;
     bool durable; /* its acknowledgement promises stable media */
     bool acked;
+    bool shown; /* a reader may have seen it before the crash */
 };
 
 /* What the history says is there. */
@@ -335,11 +336,10 @@ static void do_topic(struct world *w)
     } else {
         op.kind = OP_CREATE;
         random_bytes(&w->random, op.id.b, sizeof(op.id.b));
-        char durability_key[] = "durability", segment_key[] = "segment.bytes", size[] = "16384";
+        char durability_key[] = "durability";
         char durability[16];
         (void)snprintf(durability, sizeof(durability), "%s", durabilities[op.slot]);
-        struct topic_config_entry entries[] = { { durability_key, durability },
-            { segment_key, size } };
+        struct topic_config_entry entries[] = { { durability_key, durability } };
         status = unit_create_topic(&flight->unit, w->storage, slot_name(op.slot), &op.id,
             PARTITIONS, entries, ARRAY_COUNT(entries));
     }
@@ -493,6 +493,7 @@ static size_t survivors_least(struct world *w, bool power)
                      part_at(w, w->op_count, part->slot, part->partition, part->base) == part &&
                      part->base < log->high_watermark;
         }
+        w->ops[i].shown = shown;
         if ((op->acked || shown) && (op->durable || !power))
             least = i + 1;
     }
@@ -506,8 +507,10 @@ static void flights_drop(struct world *w)
     w->flight_count = 0;
 }
 
-static void life_open(struct world *w)
+/* True: the power went inside a recovery. */
+static bool life_open(struct world *w)
 {
+    bool power = false;
     struct storage_hooks hooks = { .context = w, .failed = on_failed };
     for (int tries = 0;; tries++) {
         /* A crash inside recovery, now and then; several in a row happen too. */
@@ -522,13 +525,16 @@ static void life_open(struct world *w)
         if (tries > 200)
             fail(w, "storage_open fails for ever: %s", strerror(-status));
         w->totals->recovery_crashes++;
-        if (random_chance(&w->random, 1, 2))
+        if (random_chance(&w->random, 1, 2)) {
             sim_kill(&w->sim);
-        else
+        } else {
             sim_power(&w->sim);
+            power = true;
+        }
         sim_restart(&w->sim);
     }
     w->sim.crash_after = -1;
+    return power;
 }
 
 static void check_contents(struct world *w)
@@ -593,10 +599,24 @@ static void check_epochs(struct world *w, bool unclean)
     }
 }
 
-/* Opens again and compares with the history; what did not survive leaves it. */
-static void life_check(struct world *w, size_t least, bool unclean)
+static void op_print(size_t index, const struct op *op)
 {
-    life_open(w);
+    static const char *const kinds[] = { "append", "put", "create", "delete" };
+    (void)fprintf(stderr, "  %4zu %s%s%s%s", index, kinds[op->kind], op->durable ? " durable" : "",
+        op->acked ? " acked" : "", op->shown ? " shown" : "");
+    if (op->kind == OP_CREATE || op->kind == OP_DELETE)
+        (void)fprintf(stderr, " %d", op->slot);
+    for (int i = 0; i < op->part_count; i++)
+        (void)fprintf(stderr, "  %d-%d@%" PRId64 "+%d", op->parts[i].slot, op->parts[i].partition,
+            op->parts[i].base, op->parts[i].count);
+    (void)fputc('\n', stderr);
+}
+
+/* Opens again and compares with the history; what did not survive leaves it. */
+static void life_check(struct world *w, size_t least, size_t least_power, bool unclean)
+{
+    if (life_open(w))
+        least = least_power;
     size_t k = w->op_count + 1;
     bool found = false;
     while (!found && k-- > least) {
@@ -611,6 +631,8 @@ static void life_check(struct world *w, size_t least, bool unclean)
                 (void)fprintf(stderr, "  slot %d-%d: history %d %" PRId64 ", there %" PRId64 "\n",
                     s, p, state.present[s], state.ends[s][p], log ? log->end_offset : -1);
             }
+        for (size_t i = least > 8 ? least - 8 : 0; i < w->op_count; i++)
+            op_print(i, &w->ops[i]);
         fail(w, "what is there is no prefix of the history of at least %zu commits", least);
     }
     for (size_t i = least; i < k; i++)
@@ -625,9 +647,14 @@ static void life_check(struct world *w, size_t least, bool unclean)
     check_contents(w);
 }
 
-static void life_crash(struct world *w, bool power)
+/* `unclean` false: it fell into a stop, which may have been complete but for its end. */
+static void life_crash(struct world *w, bool power, bool unclean)
 {
-    size_t least = survivors_least(w, power);
+    size_t least_power = survivors_least(w, true);
+    size_t least = power ? least_power : survivors_least(w, false);
+    if (w->sim.verbose)
+        (void)fprintf(stderr, "[%10.3f ms] %s: %zu commits, at least %zu stay\n",
+            (double)w->sim.now_ns / 1e6, power ? "power cut" : "kill -9", w->op_count, least);
     stats_add(w);
     if (power)
         sim_power(&w->sim);
@@ -638,13 +665,14 @@ static void life_crash(struct world *w, bool power)
     w->storage = NULL;
     flights_drop(w);
     sim_restart(&w->sim);
-    life_check(w, least, true);
+    life_check(w, least, least_power, unclean);
 }
 
 static void on_closed(void *context, int status)
 {
     struct world *w = context;
-    if (status < 0 && !w->failed && !w->sim.dead)
+    /* A disk without room may make the last checkpoint impossible: the stop is then not clean. */
+    if (status < 0 && status != -ENOSPC && !w->failed && !w->sim.dead)
         fail(w, "storage_close: %s", strerror(-status));
     w->closed = true;
 }
@@ -659,7 +687,7 @@ static void life_close(struct world *w)
             fail(w, "storage_close never ends");
     }
     if (!w->closed) {
-        life_crash(w, random_chance(&w->random, 1, 2));
+        life_crash(w, random_chance(&w->random, 1, 2), false);
         return;
     }
     if (w->flight_count)
@@ -670,7 +698,7 @@ static void life_close(struct world *w)
     storage_destroy(w->storage);
     w->storage = NULL;
     sim_restart(&w->sim);
-    life_check(w, w->op_count, false);
+    life_check(w, w->op_count, w->op_count, false);
 }
 
 /* ---- the run ---- */
@@ -721,6 +749,9 @@ static void run(
     w.config.wal_files_max = 4;
     w.config.checkpoint_ms = 5000;
     w.config.disk_free_min = 1;
+    /* Below what a topic may set: rolls shall happen. */
+    w.config.defaults.segment_bytes = 16 * 1024;
+    w.config.defaults.index_interval_bytes = 1024;
     life_open(&w);
     faults_draw(&w);
     for (int i = 0; i < SLOTS; i++)
@@ -731,12 +762,12 @@ static void run(
         if (random_chance(&w.random, 1, 300))
             w.sim.crash_after = (int64_t)random_below(&w.random, 40);
         if (w.failed || w.sim.dead || random_chance(&w.random, 1, 200))
-            life_crash(&w, random_chance(&w.random, 1, 2));
+            life_crash(&w, random_chance(&w.random, 1, 2), true);
         else if (random_chance(&w.random, 1, 500))
             life_close(&w);
     }
     w.sim.faults = (struct sim_faults){ .latency_max_ns = 1000 };
-    life_crash(&w, true);
+    life_crash(&w, true, true);
     stats_add(&w);
     sim_kill(&w.sim);
     storage_destroy(w.storage);
