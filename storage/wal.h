@@ -3,9 +3,9 @@
  *
  * Positions (lsn) count bytes from the first day and never repeat. The ring is file_bytes long and
  * so is every file: lsn L lies in file L / file_bytes, at L % file_bytes in the file and in the
- * ring. A record never crosses a multiple of file_bytes (a PAD record fills the rest). A write
- * starts and ends on a multiple of 4096, never rewrites a block, and holds whole groups: everything
- * appended since the last one.
+ * ring. A file's first block is its header. A group never crosses a multiple of file_bytes (a PAD
+ * record fills the rest). A write starts and ends on a multiple of 4096, never rewrites a block,
+ * and holds whole groups: everything appended since the last one, or of a long backlog about 1 MiB.
  *
  *   released ≤ durable ≤ written ≤ appended        (released may lie above durable in mode `os`)
  *
@@ -34,21 +34,22 @@
 struct wal;
 
 struct wal_config {
-    const char *dir;     /* exists; the files are DIR/NNNN.wal */
-    uint32_t file_bytes; /* ring and file: a power of two, ≥ 64 KiB; the files of a directory keep
-                            theirs */
-    uint32_t files_max;  /* ≥ 2; all in use and none recycled: wal_begin says -EAGAIN */
-    int64_t interval_ns; /* mode `interval`: written bytes are durable after at most this ... */
+    const char *dir;         /* exists; the files are DIR/NNNN.wal */
+    uint32_t file_bytes;     /* ring and file: a power of two, 64 KiB to 1 GiB; the files of a
+                                directory keep theirs */
+    uint32_t files_max;      /* ≥ 2; all in use and none recycled: wal_begin says -EAGAIN */
+    int64_t interval_ns;     /* mode `interval`: written bytes are durable after at most this ... */
     uint64_t interval_bytes; /* ... or this many bytes */
-    int64_t
-        idle_mark_ns; /* idle that long after a write: a MARK record tells the durable position */
+    /* Idle that long after a write: a MARK record tells the durable position. 0: never. */
+    int64_t idle_mark_ns;
     bool accept_loss; /* open although acknowledged data is damaged */
 };
 
 enum wal_type {
-    WAL_PAD = 1,  /* the wal's own */
-    WAL_MARK = 2, /* the wal's own */
-    WAL_USER = 16 /* from here on: the caller's types, up to 255 */
+    WAL_PAD = 1,    /* the wal's own */
+    WAL_MARK = 2,   /* the wal's own */
+    WAL_RESUME = 3, /* the wal's own: the first record after each open */
+    WAL_USER = 16   /* from here on: the caller's types, up to 255 */
 };
 
 /* What a record says beside its payload. */
@@ -67,10 +68,13 @@ struct wal_events {
     void *context;
     /* written or durable moved; once per completed write or sync, from disk_poll. */
     void (*moved)(void *context);
-    /* wal_begin may succeed again where it said -EAGAIN. */
+    /* A group of the size to which wal_begin said -EAGAIN or -ENOSPC fits now. From wal_turn,
+     * before it looks for something to write; it may append. */
     void (*space)(void *context);
-    /* Files in use passed half of files_max: a checkpoint is wanted. */
+    /* Another file was taken and more than half of files_max are in use: a checkpoint is wanted.
+     * From wal_turn. */
     void (*pressure)(void *context);
+    /* Once, from disk_poll (or from the end of a job that made a file). */
     void (*failed)(void *context, int status, const char *what);
 };
 
@@ -95,22 +99,30 @@ struct wal_found {
 
 /* Opens or creates the files, syncs them and their directory before trusting what is read, replays
  * from `from` (a position that wal_recycle was told, or 0), and stands ready to append. Blocking.
- * -EUCLEAN: a header below the durable position is damaged (said through doors) and accept_loss is
- * off. */
+ * Afterwards everything found is durable, and appended = written = durable = released is the place
+ * where the next record goes, at or above torn_lsn and `from`.
+ * -EUCLEAN: a header below the durable position, or a whole file, is damaged (said through doors)
+ * and accept_loss is off; -EBUSY: another process has the files; -EPROTONOSUPPORT: a newer program
+ * wrote them; -EIO: a file can't be read (with accept_loss such places are damage). */
 int wal_open(struct wal **ret_wal, const struct wal_config *config, struct doors *doors,
     const struct wal_events *events, uint64_t from, const struct wal_replay *replay,
     struct wal_found *ret_found) MUST_CHECK;
-/* Ends the wal at once; what is in flight must be over (wal_idle). Nothing is written. */
+/* Ends the wal at once; what is in flight must be over (wal_idle), unless the doors are dead (the
+ * simulation's kill). Nothing is written. Accepts NULL. */
 void wal_destroy(struct wal *wal);
 
 /* The largest group, payloads and headers, that will ever fit: a quarter of the ring. */
 size_t wal_group_max(const struct wal *wal);
-/* Bytes that a record of this payload takes. */
-size_t wal_record_size(size_t len);
+/* Bytes that a record of this payload takes: header and payload, rounded up to 64. */
+static inline size_t wal_record_size(size_t len)
+{
+    return (len + 64 + 63) & ~(size_t)63;
+}
 
 /* One group, all or nothing: begin, add each record, end; nothing else in between.
- * begin: `size` is the sum of wal_record_size. -EAGAIN: ring or files are full, `space` will be
- * called; -EMSGSIZE: above wal_group_max; -EIO: failed. */
+ * begin: `size` is the sum of wal_record_size. -EAGAIN: ring or files are full, or a file is being
+ * made; -ENOSPC: another file is needed, none can be recycled, and the disk is full (tried again
+ * each second). After both `space` will be called. -EMSGSIZE: above wal_group_max; -EIO: failed. */
 int wal_begin(struct wal *wal, size_t size) MUST_CHECK;
 /* The returned memory of head->len bytes in the ring is filled by the caller before wal_end; it
  * stays valid and unchanged until its position is released. */
@@ -124,7 +136,7 @@ void wal_want_durable(struct wal *wal, uint64_t lsn);
 /* Mode `interval`: lsn shall be durable within the interval. */
 void wal_want_interval(struct wal *wal, uint64_t lsn);
 /* Starts a write or sync if there is something to do and none is in flight. Once per turn of the
- * loop, after all appends of the turn. */
+ * loop, after all appends of the turn and before disk_flush. */
 void wal_turn(struct wal *wal);
 
 uint64_t wal_appended(const struct wal *wal);
@@ -133,8 +145,14 @@ uint64_t wal_durable(const struct wal *wal);
 uint64_t wal_released(const struct wal *wal);
 /* The bytes of a payload in the ring; lsn as given by wal_add and not yet released. */
 const uint8_t *wal_payload(const struct wal *wal, uint64_t lsn);
-bool wal_idle(const struct wal *wal); /* nothing in flight */
+/* Nothing in flight: neither a write or sync nor a job that makes a file. */
+bool wal_idle(const struct wal *wal);
 
+/* For a clean stop, when everything is durable: appends a MARK that tells so, unless a record does
+ * already or there is no room. Returns the position to wait for (wal_want_durable is done). */
+uint64_t wal_mark(struct wal *wal);
+
+/* Both only move up. wal_release: lsn ≤ written. wal_recycle: lsn ≤ released. */
 void wal_release(struct wal *wal, uint64_t lsn);
 void wal_recycle(struct wal *wal, uint64_t lsn);
 

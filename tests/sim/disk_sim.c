@@ -209,7 +209,7 @@ static bool name_differs(const struct name *name)
 static const char *entry_of(const char *path, const char *parent)
 {
     size_t len = strlen(parent);
-    while (len > 1 && parent[len - 1] == '/')
+    while (len > 0 && parent[len - 1] == '/') /* of "/" nothing stays */
         len--;
     if (strncmp(path, parent, len) != 0 || path[len] != '/')
         return NULL;
