@@ -275,6 +275,7 @@ void world_run(struct world *world)
     do
         wal_turn(world->wal);
     while (sim_next_ns(&world->sim) < until && sim_step(&world->sim));
+    sim_run_until(&world->sim, until - 1);
 }
 
 uint64_t world_append_durable(struct world *world)
