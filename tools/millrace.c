@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/serve.h"
 #include "protocol/base/mem.h"
 #include "protocol/base/nearest.h"
 #include "tools/command.h"
@@ -24,6 +25,7 @@ static const char help[] =
     "A Kafka broker that also runs stream processors.\n"
     "\n"
     "Commands:\n"
+    "  serve                 Run the broker.\n"
     "  topics                Create, list, describe and delete topics.\n"
     "  produce               Send the lines of a file (or of standard input) to a topic.\n"
     "  consume               Print the records of a topic.\n"
@@ -123,6 +125,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_COUNT(client_commands); i++)
         if (strcmp(word, client_commands[i]) == 0)
             return run_client(argv);
+    if (strcmp(word, "serve") == 0)
+        return serve_main(argc - 1, argv + 1);
     if (strcmp(word, "process") == 0)
         return run_process(argc, argv);
     if (strcmp(word, "--version") == 0)
