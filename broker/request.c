@@ -33,8 +33,9 @@
 
 enum {
     DECODE_ARENA_MIN = 16 * 1024,
-    DECODE_ARENA_FACTOR = 4, /* bytes of arena per byte of the frame, while decoding */
-    SPARE_REQUESTS_MAX = 64, /* kept with their first arena chunk */
+    DECODE_ARENA_FACTOR = 4,     /* bytes of arena per byte of the frame, while decoding */
+    SPARE_REQUESTS_MAX = 64,     /* kept with their arena's last chunk ... */
+    SPARE_ARENA_MAX = 16 * 1024, /* ... if it stayed small */
 };
 
 /* A reference that the answer holds, in the request's arena. */
@@ -62,7 +63,7 @@ static struct request *take(struct broker *broker)
 
 static void give_back(struct broker *broker, struct request *request)
 {
-    if (broker->spare_count >= SPARE_REQUESTS_MAX) {
+    if (broker->spare_count >= SPARE_REQUESTS_MAX || request->arena.used > SPARE_ARENA_MAX) {
         arena_done(&request->arena);
         mem_free(request);
         return;
@@ -258,10 +259,10 @@ static void durable(struct storage_waiter *waiter)
 
 void request_finish(struct request *request)
 {
-    if (request->connection->failed)
-        return;
     CHECK(request->stage == REQUEST_HANDLED);
     request->cancel = NULL;
+    if (request->connection->failed)
+        return;
     request->stage = REQUEST_FINISHED;
     if (request->depends_lsn == 0 ||
         storage_is_durable(request->broker->storage, request->depends_lsn)) {
@@ -276,10 +277,10 @@ void request_finish(struct request *request)
 
 void request_drop(struct request *request)
 {
-    if (request->connection->failed)
-        return;
     CHECK(request->stage == REQUEST_HANDLED);
     request->cancel = NULL;
+    if (request->connection->failed)
+        return;
     request->stage = REQUEST_DROPPED;
     connection_advance(request->connection);
 }

@@ -74,6 +74,7 @@ struct request {
  * handler and its answer have config->request_arena_max_bytes. */
 void *request_alloc(struct request *request, size_t size) MUST_CHECK;
 
+/* Both: the request may be gone when they return. */
 void request_finish(struct request *request);
 void request_drop(struct request *request);
 /* Nothing is freed inside: the connection closes when the loop comes back to it, and only then
