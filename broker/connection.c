@@ -433,28 +433,34 @@ static void let_go(struct connection *connection)
         release_output(connection);
 }
 
+static void compact_externals(struct connection *connection, size_t sent)
+{
+    struct externals *externals = &connection->externals;
+    size_t done = connection->external_next;
+    for (size_t i = 0; i < done; i++)
+        externals->len -= externals->items[i].records.len;
+    for (size_t i = done; i < externals->count; i++) {
+        externals->items[i - done] = externals->items[i];
+        externals->items[i - done].position -= sent;
+    }
+    externals->count -= done;
+    connection->external_next = 0;
+}
+
 /* Moves what is left to the front when much was sent. */
 static void compact(struct connection *connection)
 {
     struct out *out = &connection->output;
-    size_t sent = connection->output_sent, done = connection->external_next;
-    struct externals *externals = &connection->externals;
+    size_t sent = connection->output_sent, first = connection->held_first;
     if (sent < COMPACT_MIN || sent < out->len / 2)
         return;
     memmove(out->data, out->data + sent, out->len - sent);
     out->len -= sent;
     connection->output_sent = 0;
-    for (size_t i = 0; i < done; i++)
-        externals->len -= externals->items[i].records.len;
-    memmove(externals->items, externals->items + done,
-        (externals->count - done) * sizeof(*externals->items));
-    externals->count -= done;
-    connection->external_next = 0;
-    for (size_t i = 0; i < externals->count; i++)
-        externals->items[i].position -= sent;
-    memmove(connection->held, connection->held + connection->held_first,
-        (connection->held_count - connection->held_first) * sizeof(*connection->held));
-    connection->held_count -= connection->held_first;
+    compact_externals(connection, sent);
+    for (size_t i = first; i < connection->held_count; i++)
+        connection->held[i - first] = connection->held[i];
+    connection->held_count -= first;
     connection->held_first = 0;
 }
 
