@@ -275,8 +275,7 @@ static void close_finish(struct storage *storage, int status)
 static bool close_is_over(const struct storage *storage)
 {
     return storage->checkpoint.clean && storage->checkpoint.state == CHECKPOINT_IDLE &&
-           !storage->checkpoint.wanted && storage->writeback.job_count == 0 &&
-           wal_idle(storage->wal);
+           storage->writeback.job_count == 0 && wal_idle(storage->wal);
 }
 
 void storage_close_step(struct storage *storage)

@@ -720,6 +720,17 @@ static void stand_at(struct wal *wal, const struct wal_end *end)
     wal->syncs = mem_zalloc(wal->files.count, sizeof(*wal->syncs));
 }
 
+/* Every start writes a record. A life that ended again and again before its first checkpoint has
+ * used up the files: then there is one more, or nobody could ever start. */
+static int make_room(struct wal *wal, const struct wal_end *end)
+{
+    uint64_t used = within(wal, end->next);
+    if ((used != 0 && used <= wal->file_bytes / 2) ||
+        wal_files_count(&wal->files, WAL_SLOT_FREE) > 0)
+        return 0;
+    return wal_files_prepare_now(&wal->files);
+}
+
 static int open_files(
     struct wal *wal, uint64_t from, const struct wal_replay *replay, struct wal_found *ret_found)
 {
@@ -750,6 +761,9 @@ static int open_files(
     /* What recovery read there is no tail cache. */
     CHECK(madvise(wal->ring, wal->file_bytes, MADV_DONTNEED) == 0);
     drop_surplus(wal);
+    status = make_room(wal, &end);
+    if (status < 0)
+        return status;
     stand_at(wal, &end);
     return 0;
 }

@@ -345,6 +345,30 @@ void wal_files_prepare(struct wal_files *files, size_t index)
     work_submit(files->doors->work, &files->prepare.job);
 }
 
+int wal_files_prepare_now(struct wal_files *files)
+{
+    size_t index = 0;
+    while (index < files->count && files->slots[index].state != WAL_SLOT_EMPTY)
+        index++;
+    if (index == files->count) {
+        files->slots = mem_realloc(files->slots, (index + 1) * sizeof(*files->slots));
+        files->slots[index] = (struct wal_slot){ .state = WAL_SLOT_EMPTY };
+        files->count++;
+    }
+    struct wal_prepare prepare = { .files = files, .index = index, .path = path_of(files, index) };
+    prepare_run(&prepare.job);
+    if (prepare.status == 0)
+        files->slots[index] = (struct wal_slot){ .state = WAL_SLOT_FREE,
+            .file = prepare.file,
+            .size = files->format.file_bytes,
+            .blank = true };
+    else
+        doors_say(files->doors, LOG_ERROR, "%s: can't be made: %s", prepare.path,
+            strerror(-prepare.status));
+    mem_free(prepare.path);
+    return prepare.status;
+}
+
 /* ---- finding ---- */
 
 struct wal_slot *wal_files_find(struct wal_files *files, uint64_t number)

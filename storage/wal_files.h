@@ -71,6 +71,8 @@ int wal_files_create(
     struct wal_files *files, size_t index, const struct wal_file_head *head) MUST_CHECK;
 /* Hands the preparation of an EMPTY slot to the pool. One at a time. */
 void wal_files_prepare(struct wal_files *files, size_t index);
+/* Blocking: a FREE file at once, above the number asked for at open if all are in use. */
+int wal_files_prepare_now(struct wal_files *files) MUST_CHECK;
 
 /* The slot that is USED and holds file `number`, or NULL. */
 struct wal_slot *wal_files_find(struct wal_files *files, uint64_t number);
