@@ -13,7 +13,7 @@
  *
  * Verdicts: DROP and DEAD undo the journal down to the mark of the record in hand (`hand`, found
  * from batch.next at the first host call for it) and go on behind it. Everything else that is not
- * OK undoes the whole unit: journal, cursors, time; the instance is destroyed and made again, since
+ * OK undoes the whole unit: journal, intakes, time; the instance is destroyed and made again, since
  * its own memory may know of the undone records.
  *
  * Invariants
@@ -53,7 +53,7 @@ struct task *task_create(const struct settings *settings, int32_t index)
     for (size_t i = 0; i < settings->store_count; i++) {
         struct task_store *store = &task->stores[i];
         store->decl = settings->processor->stores[i];
-        cursor_init(&store->log, 0);
+        intake_init(&store->log, 0);
         if (store->decl->kind == MR_STORE_WINDOW_COUNT)
             slices_init(&store->slices, &settings->windows[store->decl->window], &task->journal);
         else
@@ -72,7 +72,7 @@ struct task_input *task_add_input(struct task *task, uint16_t input, int32_t par
 {
     mem_grow(task->inputs, &task->input_capacity, task->input_count + 1);
     for (size_t i = 0; i < task->input_count; i++)
-        CHECK(!task->inputs[i].cursor.bytes_held); /* lists of chunks don't survive a move */
+        CHECK(!task->inputs[i].intake.bytes_held); /* lists of chunks don't survive a move */
     struct task_input *added = &task->inputs[task->input_count++];
     *added = (struct task_input){ .input = input,
         .partition = partition,
@@ -81,8 +81,8 @@ struct task_input *task_add_input(struct task *task, uint16_t input, int32_t par
         .max_ts = was->max_ts,
         .order = { was->order_ts, was->order_seq } };
     for (size_t i = 0; i < task->input_count; i++) {
-        struct cursor *cursor = &task->inputs[i].cursor;
-        cursor_init(cursor, &task->inputs[i] == added ? was->position : cursor->position);
+        struct intake *intake = &task->inputs[i].intake;
+        intake_init(intake, &task->inputs[i] == added ? was->position : intake->position);
     }
     return added;
 }
@@ -128,13 +128,13 @@ void task_destroy(struct task *task)
     settle(task, false);
     clear_result(task);
     for (size_t i = 0; i < task->input_count; i++) {
-        cursor_drop(&task->inputs[i].cursor, true);
-        cursor_done(&task->inputs[i].cursor);
+        intake_drop(&task->inputs[i].intake, true);
+        intake_done(&task->inputs[i].intake);
     }
     for (size_t i = 0; i < task->settings->store_count; i++) {
         struct task_store *store = &task->stores[i];
-        cursor_drop(&store->log, true);
-        cursor_done(&store->log);
+        intake_drop(&store->log, true);
+        intake_done(&store->log);
         if (store->decl->kind == MR_STORE_WINDOW_COUNT)
             slices_done(&store->slices);
         else
@@ -162,9 +162,9 @@ void task_destroy(struct task *task)
 void task_drop_finished(struct task *task)
 {
     for (size_t i = 0; i < task->input_count; i++)
-        cursor_drop(&task->inputs[i].cursor, false);
+        intake_drop(&task->inputs[i].intake, false);
     for (size_t i = 0; i < task->settings->store_count; i++)
-        cursor_drop(&task->stores[i].log, false);
+        intake_drop(&task->stores[i].log, false);
 }
 
 uint32_t task_target_changelog(const struct task *task, size_t store)
@@ -424,7 +424,7 @@ static const mr_extra *extra_of(struct task *task, const struct record_view *rec
 /* Takes the head of the input into the array. */
 static void add_record(struct task *task, struct task_input *input)
 {
-    const struct record_view *head = &input->cursor.head;
+    const struct record_view *head = &input->intake.head;
     uint32_t flags = task->processor->inputs[input->input]->flags;
     uint32_t i = task->rec_count++;
     task->recs[i] = (mr_rec){
@@ -445,7 +445,7 @@ static void add_record(struct task *task, struct task_input *input)
         .event_ts = !told && is_time(head->timestamp) ? head->timestamp : TASK_NO_TIME,
     };
     input->handed = true;
-    cursor_take(&input->cursor);
+    intake_take(&input->intake);
     note_ahead(task, input, task->metas[i].event_ts);
 }
 
@@ -472,12 +472,12 @@ static int bad_input(struct task *task, const struct task_input *input)
     if (task->counters.records > task->mark_counters.records)
         return LATER;
     return fail(task, "input %s-%d: the record batch at offset %lld is damaged",
-        task->settings->inputs[input->input], input->partition, (long long)input->cursor.position);
+        task->settings->inputs[input->input], input->partition, (long long)input->intake.position);
 }
 
-static enum cursor_outcome peek(struct task *task, struct task_input *input)
+static enum intake_outcome peek(struct task *task, struct task_input *input)
 {
-    return cursor_peek(&input->cursor, &task->compressor, input->handed);
+    return intake_peek(&input->intake, &task->compressor, input->handed);
 }
 
 /* Where a record stands among those of all inputs: see task.h. */
@@ -500,8 +500,8 @@ static struct order order_of(const struct task_input *input, bool record)
     struct order order = { input->ahead_order.ts, input->ahead_order.seq + 1, input, record };
     if (input->ahead_order.ts == TASK_NO_TIME)
         order.seq = 0;
-    if (record && input->cursor.head.timestamp > order.ts) {
-        order.ts = input->cursor.head.timestamp;
+    if (record && input->intake.head.timestamp > order.ts) {
+        order.ts = input->intake.head.timestamp;
         order.seq = 0;
     }
     return order;
@@ -514,14 +514,14 @@ static int choose(struct task *task, struct order *ret_first, struct order *ret_
     *ret_first = *ret_second = none;
     for (size_t i = 0; i < task->input_count; i++) {
         const struct task_input *input = &task->inputs[i];
-        enum cursor_outcome outcome = peek(task, &task->inputs[i]);
-        if (outcome == CURSOR_BAD)
+        enum intake_outcome outcome = peek(task, &task->inputs[i]);
+        if (outcome == INTAKE_BAD)
             return bad_input(task, input);
-        if (outcome == CURSOR_BLOCKED)
+        if (outcome == INTAKE_BLOCKED)
             return STOP;
-        if (outcome == CURSOR_EMPTY && !input->active)
+        if (outcome == INTAKE_EMPTY && !input->active)
             continue;
-        struct order order = order_of(input, outcome == CURSOR_RECORD);
+        struct order order = order_of(input, outcome == INTAKE_RECORD);
         if (is_before(&order, ret_first)) {
             *ret_second = *ret_first;
             *ret_first = order;
@@ -545,7 +545,7 @@ static int fill_aligned(struct task *task)
                 return GO;
             input->ahead_order = (struct task_order){ first.ts, first.seq };
             add_record(task, input);
-            if (peek(task, input) != CURSOR_RECORD)
+            if (peek(task, input) != INTAKE_RECORD)
                 break;
             first = order_of(input, true);
         } while (is_before(&first, &second));
@@ -556,15 +556,15 @@ static int fill_in_turn(struct task *task)
 {
     for (size_t tried = 0; tried < task->input_count; tried++) {
         struct task_input *input = &task->inputs[task->turn % task->input_count];
-        enum cursor_outcome outcome;
-        while ((outcome = peek(task, input)) == CURSOR_RECORD) {
+        enum intake_outcome outcome;
+        while ((outcome = peek(task, input)) == INTAKE_RECORD) {
             if (array_ends(task, input))
                 return GO;
             add_record(task, input);
         }
-        if (outcome == CURSOR_BAD)
+        if (outcome == INTAKE_BAD)
             return bad_input(task, input) == STOP ? GO : bad_input(task, input);
-        if (outcome == CURSOR_BLOCKED)
+        if (outcome == INTAKE_BLOCKED)
             return GO;
         task->turn++;
     }
@@ -595,7 +595,7 @@ static void account(struct task *task, uint32_t upto)
         uint32_t i = task->rec_first + task->accounted;
         struct task_input *input = &task->inputs[task->metas[i].slot];
         note_time(task, input, task->metas[i].event_ts);
-        input->cursor.position = task->recs[i].offset + 1;
+        input->intake.position = task->recs[i].offset + 1;
         input->order = task->metas[i].order;
         task->counters.records++;
     }
@@ -820,7 +820,7 @@ static void undo_unit(struct task *task)
     for (size_t i = 0; i < task->input_count; i++) {
         task->inputs[i].max_ts = task->inputs[i].mark_ts;
         task->inputs[i].order = task->inputs[i].mark_order;
-        cursor_undo(&task->inputs[i].cursor);
+        intake_undo(&task->inputs[i].intake);
     }
     for (size_t i = 0; i < task->settings->store_count; i++)
         task->stores[i].slices.closed_end = task->stores[i].mark_closed;
@@ -871,9 +871,9 @@ static void put_back(struct task *task)
     for (size_t i = 0; i < task->input_count; i++) {
         struct task_input *input = &task->inputs[i];
         if (rest && input->handed)
-            cursor_seek(&input->cursor);
+            intake_seek(&input->intake);
         else
-            cursor_skip_gap(&input->cursor);
+            intake_skip_gap(&input->intake);
     }
     task->rec_first = task->rec_count = 0;
 }
@@ -935,7 +935,7 @@ static void write_frame(struct task *task)
     for (size_t i = 0; i < task->input_count; i++) {
         const struct task_input *input = &task->inputs[i];
         frame.inputs[i] = (struct task_frame_input){ input->topic, input->partition,
-            input->cursor.position, input->max_ts, input->order.ts, input->order.seq };
+            input->intake.position, input->max_ts, input->order.ts, input->order.seq };
     }
     for (size_t i = 0; i < frame.store_count; i++) {
         const struct task_store *store = &task->stores[i];
@@ -961,7 +961,7 @@ static bool has_changed(const struct task *task)
     bool changed = task->journal.count > 0 || task->firing.on != task->mark_firing.on ||
                    task->firing.told != task->mark_firing.told;
     for (size_t i = 0; !changed && i < task->input_count; i++)
-        changed = task->inputs[i].cursor.position != task->inputs[i].cursor.mark_position;
+        changed = task->inputs[i].intake.position != task->inputs[i].intake.mark_position;
     return changed;
 }
 
@@ -978,7 +978,7 @@ static int seal(struct task *task)
         return fail(task, "a batch can't be built: %s", strerror(-r));
     task->seq++;
     for (size_t i = 0; i < task->input_count; i++)
-        cursor_seal(&task->inputs[i].cursor);
+        intake_seal(&task->inputs[i].intake);
     write_frame(task);
     task->unit_sealed = true;
     task->status = TASK_SEALED;
@@ -1093,8 +1093,8 @@ int task_resume(struct task *task, const struct task_frame *frame)
 
 static int restore_store(struct task *task, struct task_store *store)
 {
-    enum cursor_outcome outcome;
-    while ((outcome = cursor_peek(&store->log, &task->compressor, false)) == CURSOR_RECORD) {
+    enum intake_outcome outcome;
+    while ((outcome = intake_peek(&store->log, &task->compressor, false)) == INTAKE_RECORD) {
         const struct record_view *head = &store->log.head;
         int r = store->decl->kind == MR_STORE_WINDOW_COUNT
                     ? slices_restore(&store->slices, head->key, head->value, head->offset)
@@ -1105,13 +1105,13 @@ static int restore_store(struct task *task, struct task_store *store)
                 "something else produced to it?)",
                 store->decl->name, (long long)head->offset);
         store->log.position = head->offset + 1;
-        cursor_take(&store->log);
+        intake_take(&store->log);
     }
-    if (outcome == CURSOR_BAD)
+    if (outcome == INTAKE_BAD)
         return fail(task, "changelog of store '%s': the record batch at offset %lld is damaged",
             store->decl->name, (long long)store->log.position);
-    cursor_skip_gap(&store->log);
-    cursor_seal(&store->log);
+    intake_skip_gap(&store->log);
+    intake_seal(&store->log);
     return GO;
 }
 

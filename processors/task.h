@@ -2,7 +2,7 @@
  * task.h - one instance of a processor at work: records in, one sealed unit out. No storage, no
  * clock, no thread of its own.
  *
- * The loop fills in what the step may use (chunks in the cursors, the fields marked "loop"), then
+ * The loop fills in what the step may use (chunks in the intakes, the fields marked "loop"), then
  * task_step runs on a worker thread and touches nothing else; then the loop looks at the result.
  * Never both at once. A step makes at most one unit:
  *
@@ -40,7 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "processors/cursor.h"
+#include "processors/intake.h"
 #include "processors/journal.h"
 #include "processors/keyed.h"
 #include "processors/outputs.h"
@@ -70,7 +70,7 @@ struct task_order {
 };
 
 struct task_input {
-    struct cursor cursor;
+    struct intake intake;
     uint16_t input; /* index of the declaration */
     int32_t partition;
     struct uuid topic;
@@ -90,7 +90,7 @@ struct task_store {
     struct uuid changelog;
     int64_t log_next; /* loop: end offset of its changelog */
     int64_t mark_closed;
-    struct cursor log; /* loop: its changelog, while it is restored */
+    struct intake log; /* loop: its changelog, while it is restored */
 };
 
 /* Something records are appended to: outputs first, then changelogs, then the dead letters. */

@@ -100,24 +100,24 @@ static inline struct uuid world_uuid(uint8_t number)
 }
 
 static inline void world_give(
-    struct world *world, struct cursor *cursor, const struct world_log *log, size_t from, size_t to)
+    struct world *world, struct intake *intake, const struct world_log *log, size_t from, size_t to)
 {
     size_t len = log->at[to] - log->at[from];
     struct buffer *buffer = buffer_create(&world->buffers, len);
     memcpy(buffer->data, log->bytes.data + log->at[from], len);
     buffer->len = len;
-    cursor_add(cursor, buffer, log->base[to]);
+    intake_add(intake, buffer, log->base[to]);
 }
 
 static inline void world_restore(struct world *world)
 {
     struct task *task = world->task;
     for (size_t i = 0; i < world->settings.store_count; i++) {
-        struct cursor *cursor = &task->stores[i].log;
+        struct intake *intake = &task->stores[i].log;
         const struct world_log *log = &world->targets[task_target_changelog(task, i)][0];
         for (size_t j = 0; j < log->count; j++) {
-            if (log->base[j + 1] > cursor->position)
-                world_give(world, cursor, log, j, j + 1);
+            if (log->base[j + 1] > intake->position)
+                world_give(world, intake, log, j, j + 1);
         }
     }
     task_restore(task);
@@ -212,7 +212,7 @@ static inline enum task_status world_step(struct world *world, size_t most)
         size_t left = world->inputs[i].count - world->fed[i];
         size_t give = most > left ? left : most;
         if (give)
-            world_give(world, &task->inputs[i].cursor, &world->inputs[i], world->fed[i],
+            world_give(world, &task->inputs[i].intake, &world->inputs[i], world->fed[i],
                 world->fed[i] + give);
         world->fed[i] += give;
     }

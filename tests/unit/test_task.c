@@ -390,7 +390,7 @@ TEST(task, what_a_plugin_does_wrong_fails_it_with_a_reason)
         cr_assert(strstr(world->task->reason, wrongs[i].reason), "case %zu: '%s' is not in '%s'", i,
             wrongs[i].reason, world->task->reason);
         cr_assert_eq(world->units, 0);
-        cr_assert_eq(world->task->inputs[0].cursor.position, 0);
+        cr_assert_eq(world->task->inputs[0].intake.position, 0);
         end_world(world);
     }
 }

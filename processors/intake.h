@@ -1,13 +1,13 @@
 /*
- * cursor.h - one input partition of a task: from buffers of record batches to records.
+ * intake.h - one input partition of a task: from buffers of record batches to records.
  *
  * The loop appends chunks (buffers as log_read gave them) while no job of the task runs; the task
  * takes records on its thread. A chunk stays until the unit that consumed it is sealed, so a unit
  * that failed can be read again; the loop then takes the finished chunks back (buffers are counted
  * on the loop's thread).
  */
-#ifndef PROCESSORS_CURSOR_H
-#define PROCESSORS_CURSOR_H
+#ifndef PROCESSORS_INTAKE_H
+#define PROCESSORS_INTAKE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,7 +17,7 @@
 #include "protocol/base/list.h"
 #include "protocol/record.h"
 
-struct cursor {
+struct intake {
     struct list chunks;    /* struct chunk, oldest first */
     struct list finished;  /* for the loop to give back */
     struct chunk *current; /* being read; NULL: the next is list_first (or there is none) */
@@ -34,41 +34,41 @@ struct cursor {
     uint64_t bytes_held;   /* of all chunks */
 };
 
-enum cursor_outcome {
-    CURSOR_RECORD,  /* head is filled */
-    CURSOR_EMPTY,   /* no more in the chunks */
-    CURSOR_BLOCKED, /* the next batch would overwrite records handed out: use those first */
-    CURSOR_BAD,     /* the bytes at `position` are damaged */
+enum intake_outcome {
+    INTAKE_RECORD,  /* head is filled */
+    INTAKE_EMPTY,   /* no more in the chunks */
+    INTAKE_BLOCKED, /* the next batch would overwrite records handed out: use those first */
+    INTAKE_BAD,     /* the bytes at `position` are damaged */
 };
 
-enum { CURSOR_UNPACKED_MAX = 64 << 20 };
+enum { INTAKE_UNPACKED_MAX = 64 << 20 };
 
-void cursor_init(struct cursor *cursor, int64_t position);
-/* No chunk may be left: see cursor_drop. Accepts a zeroed one. */
-void cursor_done(struct cursor *cursor);
+void intake_init(struct intake *intake, int64_t position);
+/* No chunk may be left: see intake_drop. Accepts a zeroed one. */
+void intake_done(struct intake *intake);
 /* Loop: takes the reference over. The chunk follows what was added before; end_offset is the offset
  * behind its last batch. */
-void cursor_add(struct cursor *cursor, struct buffer *buffer, int64_t end_offset);
-/* Loop: gives back the buffers of finished chunks; `all`: of every chunk (the cursor ends). */
-void cursor_drop(struct cursor *cursor, bool all);
+void intake_add(struct intake *intake, struct buffer *buffer, int64_t end_offset);
+/* Loop: gives back the buffers of finished chunks; `all`: of every chunk (the intake ends). */
+void intake_drop(struct intake *intake, bool all);
 
-/* Task: the next record, not yet taken. `handed_out`: records of this cursor are in use, so
+/* Task: the next record, not yet taken. `handed_out`: records of this intake are in use, so
  * decompressed bytes must stay as they are. */
-enum cursor_outcome cursor_peek(
-    struct cursor *cursor, struct compressor *compressor, bool handed_out) MUST_CHECK;
+enum intake_outcome intake_peek(
+    struct intake *intake, struct compressor *compressor, bool handed_out) MUST_CHECK;
 /* Task: head is taken; the caller moves `position` when the record is processed. */
-static inline void cursor_take(struct cursor *cursor)
+static inline void intake_take(struct intake *intake)
 {
-    cursor->peeked = false;
+    intake->peeked = false;
 }
 /* Task: everything taken was processed and nothing follows in this batch: position moves over
  * offsets without records (compaction, control batches). */
-void cursor_skip_gap(struct cursor *cursor);
+void intake_skip_gap(struct intake *intake);
 /* Task: the records from `position` on come again (those taken beyond it were not processed). */
-void cursor_seek(struct cursor *cursor);
+void intake_seek(struct intake *intake);
 /* Task: the unit is sealed: chunks below `position` are finished; a new unit begins. */
-void cursor_seal(struct cursor *cursor);
+void intake_seal(struct intake *intake);
 /* Task: the unit is undone: back to where it began. */
-void cursor_undo(struct cursor *cursor);
+void intake_undo(struct intake *intake);
 
 #endif
