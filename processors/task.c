@@ -938,9 +938,10 @@ static void write_frame(struct task *task)
             input->intake.position, input->max_ts, input->order.ts, input->order.seq };
     }
     for (size_t i = 0; i < frame.store_count; i++) {
-        const struct task_store *store = &task->stores[i];
+        struct task_store *store = &task->stores[i];
         bool windowed = store->decl->kind == MR_STORE_WINDOW_COUNT;
-        int64_t log_start = windowed ? slices_log_start(&store->slices) : 0;
+        int64_t log_start = windowed ? slices_log_start(&store->slices) : store->log_begin;
+        store->log_start = log_start < store->log_next ? log_start : store->log_next;
         frame.stores[i] = (struct task_frame_store){
             .name = bytes_text(store->decl->name),
             .kind = store->decl->kind,
@@ -948,7 +949,7 @@ static void write_frame(struct task *task)
             .size_ms = store->slices.spec.size_ms,
             .step_ms = store->slices.spec.step_ms,
             .changelog = store->changelog,
-            .log_start = log_start < store->log_next ? log_start : store->log_next,
+            .log_start = store->log_start,
             .closed_end = windowed ? store->slices.closed_end : INT64_MIN,
         };
     }
@@ -1055,7 +1056,7 @@ static int resume_store(
     }
     if (store->decl->kind == MR_STORE_WINDOW_COUNT)
         store->slices.closed_end = was->closed_end;
-    store->log.position = store->log.mark_position = was->log_start;
+    store->log.position = store->log.mark_position = store->log_begin = was->log_start;
     return 0;
 }
 

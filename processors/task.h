@@ -88,7 +88,9 @@ struct task_store {
     struct keyed keyed;   /* of MR_STORE_KV, MR_STORE_COUNT */
     struct slices slices; /* of MR_STORE_WINDOW_COUNT */
     struct uuid changelog;
-    int64_t log_next; /* loop: end offset of its changelog */
+    int64_t log_next;  /* loop: end offset of its changelog */
+    int64_t log_begin; /* a keyed store's changelog begins to matter here */
+    int64_t log_start; /* as of the frame last written */
     int64_t mark_closed;
     struct intake log; /* loop: its changelog, while it is restored */
 };
