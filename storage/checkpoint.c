@@ -401,6 +401,7 @@ void checkpoint_step(struct storage *storage)
         writeback_step(storage);
     }
     if (checkpoint->state == CHECKPOINT_WRITEBACK && written_back(storage)) {
+        writeback_release(storage);
         checkpoint->state = CHECKPOINT_SYNC;
         list_splice(&checkpoint->todo, &storage->dirty);
     }

@@ -61,8 +61,7 @@ void log_destroy(struct log *log)
     list_remove(&body->blocked_link);
     while (list_pop(&log->waiters))
         continue; /* their owners may cancel them later */
-    heap_remove(&storage->writeback.ready, &body->writeback_node);
-    heap_remove(&storage->writeback.busy, &body->writeback_node);
+    writeback_forget(log);
     for (size_t i = 0; i < body->segment_count; i++) {
         body->segments[i]->users = 0;
         segment_end(body->segments[i]);

@@ -45,11 +45,15 @@ struct log_body {
     struct epochs epochs;
     struct ring_entry *entries; /* a circular queue; capacity is a power of two or 0 */
     uint32_t capacity, head, count;
-    uint32_t written, visible;       /* of `count`, from the head */
-    struct heap_node writeback_node; /* in writeback.ready or .busy, by the first unwritten lsn */
-    struct heap_node visible_node;   /* in await_written or await_durable, by the first's end_lsn */
-    struct list wake_link;           /* storage->wakes */
-    struct list notice_link;         /* storage->notices */
+    uint32_t written, visible; /* of `count`, from the head */
+    /* By the first unwritten entry's lsn, in writeback.ready or .busy, or NULL. */
+    struct heap *writeback_heap;
+    struct heap_node writeback_node;
+    /* By the first invisible entry's end_lsn, in await_written or await_durable, or NULL. */
+    struct heap *visible_heap;
+    struct heap_node visible_node;
+    struct list wake_link;   /* storage->wakes */
+    struct list notice_link; /* storage->notices */
     uint64_t notice_lsn;
     uint32_t users;           /* jobs, reads and removals that hold it */
     bool busy;                /* a job works on its files, or must be waited for */

@@ -44,15 +44,16 @@ void position_await(struct log *log)
     struct log_body *body = log->body;
     struct storage *storage = body->storage;
     const struct ring_entry *entry = log_entry(log, body->visible);
-    heap_insert(entry->durable ? &storage->await_durable : &storage->await_written,
-        &body->visible_node, (int64_t)entry->end_lsn);
+    body->visible_heap = entry->durable ? &storage->await_durable : &storage->await_written;
+    heap_insert(body->visible_heap, &body->visible_node, (int64_t)entry->end_lsn);
 }
 
 void position_forget(struct log *log)
 {
     struct log_body *body = log->body;
-    heap_remove(&body->storage->await_written, &body->visible_node);
-    heap_remove(&body->storage->await_durable, &body->visible_node);
+    if (body->visible_heap)
+        heap_remove(body->visible_heap, &body->visible_node);
+    body->visible_heap = NULL;
     list_remove(&body->wake_link);
     list_remove(&body->notice_link);
 }
@@ -97,8 +98,10 @@ static void log_advance(struct log *log, uint64_t written, uint64_t durable)
 static void logs_advance(struct heap *heap, uint64_t reached, uint64_t written, uint64_t durable)
 {
     for (struct heap_node *node; (node = heap_first(heap)) && (uint64_t)node->key <= reached;) {
+        struct log_body *body = container_of(node, struct log_body, visible_node);
         heap_remove(heap, node);
-        log_advance(container_of(node, struct log_body, visible_node)->log, written, durable);
+        body->visible_heap = NULL;
+        log_advance(body->log, written, durable);
     }
 }
 

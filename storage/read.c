@@ -56,6 +56,9 @@ struct source visit_source(const struct segment *segment, bool nowait)
         .size = segment->written,
         .base_offset = segment->claim.base_offset,
         .end_offset = segment->claim.end_offset,
+        .fresh_from = segment->fresh_from,
+        .trusted_low = segment->trusted_low,
+        .trusted_high = segment->trusted_high,
     };
 }
 
@@ -91,6 +94,14 @@ static void visit_run(struct work_job *work)
         visit->status = visit->run(visit);
 }
 
+/* `len` bytes up to `place` were taken. */
+static void segment_was_read(struct segment *segment, const struct place *place, uint64_t len)
+{
+    segment->hint_offset = place->offset;
+    segment->hint_position = place->position;
+    segment_trust(segment, place->position - len, place->position);
+}
+
 static void visit_leave_segment(struct visit *visit)
 {
     struct segment *segment = visit->segment;
@@ -99,10 +110,8 @@ static void visit_leave_segment(struct visit *visit)
         residents_adopt(residents, segment, visit->source.file);
     if (visit->built && !segment->dropped && segment->index.from > 0)
         residents_index_built(residents, segment, &visit->index);
-    if (visit->hint && visit->status == 0) {
-        segment->hint_offset = visit->place.offset;
-        segment->hint_position = visit->place.position;
-    }
+    if (visit->hint && visit->status == 0)
+        segment_was_read(segment, &visit->place, visit->took);
     segment->users--;
     log_release_segment(segment);
 }
@@ -307,8 +316,7 @@ static int read_segment(struct storage *storage, struct log_read *read, struct s
     residents_touch(&storage->residents, segment);
     if (status == 0) {
         storage->stats.reads_warm++;
-        segment->hint_offset = place.offset;
-        segment->hint_position = place.position;
+        segment_was_read(segment, &place, read->buffer ? read->buffer->len : 0);
     }
     complain(segment, status);
     return status;

@@ -30,9 +30,11 @@ struct visit {
     bool build;   /* the place must come from an index that is not there: build it */
     bool by_time; /* the place sought is that of `time`, else of `offset` */
     int64_t offset, time;
-    uint32_t step;            /* of the index */
-    char *path;               /* the file must be opened */
-    bool opened, built, hint; /* hint: leave place as the segment's */
+    uint32_t step; /* of the index */
+    char *path;    /* the file must be opened */
+    bool opened, built;
+    bool hint;     /* what was read is the segment's to know: place and ... */
+    uint64_t took; /* ... how many bytes before it */
     struct index index;
     int status;
     /* In the pool, when file and place are there. */

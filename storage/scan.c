@@ -96,6 +96,15 @@ int source_index(const struct source *source, uint32_t step, struct index *ret)
     return status == -EBADMSG ? 0 : status;
 }
 
+static bool is_whole(
+    const struct source *source, const struct place *place, const struct batch_view *view)
+{
+    uint64_t end = place->position + view->size;
+    return place->position >= source->fresh_from ||
+           (place->position >= source->trusted_low && end <= source->trusted_high) ||
+           batch_check(view) == BATCH_OK;
+}
+
 /* How many of the bytes are whole batches to be taken; moves *place behind them. */
 static size_t take_whole(const struct source *source, struct place *place, const struct take *take,
     struct bytes bytes, int *ret_status)
@@ -111,6 +120,10 @@ static size_t take_whole(const struct source *source, struct place *place, const
         }
         if (view.size > rest.len || batch_last_offset(&view) >= take->below)
             break;
+        if (!is_whole(source, place, &view)) {
+            *ret_status = -EBADMSG;
+            break;
+        }
         len += view.size;
         place->position += view.size;
         place->offset = batch_last_offset(&view) + 1;

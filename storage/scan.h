@@ -23,6 +23,8 @@ struct source {
     bool nowait;                     /* -EAGAIN instead of waiting for the device */
     uint64_t size;                   /* bytes that are in the file */
     int64_t base_offset, end_offset; /* the segment's */
+    /* As struct segment has them. */
+    uint64_t fresh_from, trusted_low, trusted_high;
 };
 
 /* Where a walk stands: at the batch that begins at `position`, whose base offset is at least

@@ -12,6 +12,7 @@ struct segment *segment_create(struct log *log, const struct segment_claim *clai
     segment->log = log;
     segment->claim = *claim;
     segment->hint_offset = -1;
+    segment->fresh_from = claim->size;
     list_init(&segment->resident);
     list_init(&segment->dirty);
     index_init(
@@ -25,6 +26,19 @@ void segment_destroy(struct segment *segment)
     CHECK(list_empty(&segment->resident) && list_empty(&segment->dirty));
     index_done(&segment->index);
     mem_free(segment);
+}
+
+/* One run is remembered: a consumer reads on where it stopped, so each byte is checked about once.
+ */
+void segment_trust(struct segment *segment, uint64_t low, uint64_t high)
+{
+    if (high <= low)
+        return;
+    bool joins = low <= segment->trusted_high && high >= segment->trusted_low;
+    if (!joins || low < segment->trusted_low)
+        segment->trusted_low = low;
+    if (!joins || high > segment->trusted_high)
+        segment->trusted_high = high;
 }
 
 char *segment_path(const struct segment *segment)

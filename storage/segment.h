@@ -53,13 +53,18 @@ struct segment {
     bool dropped;           /* no part of the log any more; freed with its last user */
     bool removing;          /* a removal owns it and frees it */
     bool complained;        /* one line about damage is enough */
-    int64_t hint_offset;    /* the batch that contains it begins at hint_position; -1: no hint */
+    /* Bytes whose checksums need not be looked at again: those of [trusted_low, trusted_high), and
+     * what this process wrote, from fresh_from on. */
+    uint64_t fresh_from, trusted_low, trusted_high;
+    int64_t hint_offset; /* the batch that contains it begins at hint_position; -1: no hint */
     uint64_t hint_position;
 };
 
 struct segment *segment_create(struct log *log, const struct segment_claim *claim);
 /* No users, no open file, in no list. */
 void segment_destroy(struct segment *segment);
+/* The batches of these bytes were whole. */
+void segment_trust(struct segment *segment, uint64_t low, uint64_t high);
 /* Fresh memory. */
 char *segment_path(const struct segment *segment);
 
@@ -68,6 +73,7 @@ struct residents {
     struct list used; /* the longest unused first */
     const struct disk_table *disk;
     uint32_t files, files_max;
+    uint32_t opening; /* files that jobs open to be kept */
     size_t index_bytes, index_bytes_max;
 };
 

@@ -242,7 +242,7 @@ int log_commit(struct storage *storage, struct unit *unit)
         return status;
     uint64_t begin = wal_appended(storage->wal);
     status = wal_begin(storage->wal, size);
-    if (status == -EAGAIN)
+    if (status == -EAGAIN || status == -ENOSPC)
         writeback_pressed(storage);
     if (status < 0)
         return status;

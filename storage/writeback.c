@@ -182,6 +182,7 @@ static void run_end(struct storage *storage, struct run *run)
     if (run->status == 0)
         run_settle(storage, run);
     segment->users--;
+    storage->residents.opening -= run->path && !run->transient;
     if (run->opened && !run->transient)
         residents_adopt(&storage->residents, segment, run->file);
     else if (run->opened)
@@ -212,7 +213,7 @@ static void space_look(struct storage *storage, const struct writeback_job *job)
         disk_has_room(storage);
 }
 
-static void release(struct storage *storage)
+void writeback_release(struct storage *storage)
 {
     uint64_t position = writeback_position(storage);
     if (position > wal_released(storage->wal))
@@ -241,7 +242,7 @@ static void job_done(struct work_job *work)
         storage_fail(storage, failed, "writing a segment");
         return;
     }
-    release(storage);
+    writeback_release(storage);
     residents_trim(&storage->residents);
     writeback_step(storage);
     checkpoint_step(storage);
@@ -306,7 +307,9 @@ static void run_prepare(struct storage *storage, struct run *run)
     run->allocate = allocation(storage, run);
     if (!run->file) {
         run->path = segment_path(segment);
-        run->transient = storage->residents.files >= storage->residents.files_max;
+        run->transient =
+            storage->residents.files + storage->residents.opening >= storage->residents.files_max;
+        storage->residents.opening += !run->transient;
         run->make_directory = !log->body->directory_made;
         if (run->fresh || run->make_directory)
             run->directory = log_directory(log);
@@ -445,7 +448,7 @@ void writeback_step(struct storage *storage)
     if (writeback->full && writeback->job_count == 0 && writeback->space_at_ns == INT64_MIN)
         job_begin(storage, 0);
     if (writeback->job_count == 0)
-        release(storage);
+        writeback_release(storage);
 }
 
 void writeback_pressed(struct storage *storage)
@@ -471,15 +474,24 @@ uint64_t writeback_position(const struct storage *storage)
     return position;
 }
 
+void writeback_forget(struct log *log)
+{
+    struct log_body *body = log->body;
+    if (body->writeback_heap)
+        heap_remove(body->writeback_heap, &body->writeback_node);
+    body->writeback_heap = NULL;
+}
+
 void writeback_requeue(struct log *log)
 {
     struct log_body *body = log->body;
     struct writeback *writeback = &body->storage->writeback;
-    heap_remove(&writeback->ready, &body->writeback_node);
-    heap_remove(&writeback->busy, &body->writeback_node);
-    if (body->written < body->count)
-        heap_insert(body->busy ? &writeback->busy : &writeback->ready, &body->writeback_node,
-            (int64_t)log_entry(log, body->written)->lsn);
+    writeback_forget(log);
+    if (body->written == body->count)
+        return;
+    body->writeback_heap = body->busy ? &writeback->busy : &writeback->ready;
+    heap_insert(
+        body->writeback_heap, &body->writeback_node, (int64_t)log_entry(log, body->written)->lsn);
 }
 
 void writeback_init(struct storage *storage)

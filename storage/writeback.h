@@ -66,12 +66,16 @@ void writeback_pressed(struct storage *storage);
 void writeback_want(struct storage *storage, uint64_t lsn);
 /* All bytes below are in their segments. */
 uint64_t writeback_position(const struct storage *storage);
+/* Lets the ring go as far as that. */
+void writeback_release(struct storage *storage);
 /* Starts jobs as far as there is reason and room. */
 void writeback_step(struct storage *storage);
 /* Recovery: writes the next bytes of a segment at once, blocking. */
 int writeback_now(struct segment *segment, struct bytes bytes) MUST_CHECK;
 /* The log's first unwritten entry or its being busy changed. */
 void writeback_requeue(struct log *log);
+/* The log leaves. */
+void writeback_forget(struct log *log);
 /* The disk said -ENOSPC or so to somebody: refuse appends, look again every second. */
 void writeback_disk_full(struct storage *storage, int status);
 /* Errors that pass when somebody makes room. */
