@@ -323,6 +323,7 @@ static void slot_done(struct work_job *work)
     }
     if (status < 0) {
         checkpoint->wanted = true;
+        checkpoint->clean = false;
         storage->root_dirty = true;
         writeback_disk_full(storage, status);
     } else {
