@@ -226,25 +226,27 @@ static int directory_create(struct recovery *recovery)
     return status;
 }
 
-static int format_check(struct recovery *recovery)
+static int format_read(struct recovery *recovery, char text[FORMAT_TEXT_MAX + 1])
 {
     struct storage *storage = recovery->storage;
     struct disk *disk = recovery->disk;
     char *path = path_of(storage, "millrace.format");
-    char text[FORMAT_TEXT_MAX + 1] = { 0 };
     size_t len = 0;
     struct disk_file *file;
+    memset(text, 0, FORMAT_TEXT_MAX + 1);
     int status = disk->table->open(disk, path, DISK_READ, &file);
     if (status == 0) {
         status = disk->table->read(file, 0, text, FORMAT_TEXT_MAX, &len);
         disk->table->close(file);
     }
-    if (status < 0) {
+    if (status < 0)
         doors_say(storage->doors, LOG_ERROR, "can't read %s: %s", path, strerrordesc_np(-status));
-        mem_free(path);
-        return status;
-    }
     mem_free(path);
+    return status;
+}
+
+static int format_check(struct storage *storage, const char *text)
+{
     char *end;
     long format = strtol(text, &end, 10);
     if (end != text && *end == '\n' && format == STORAGE_FORMAT)
@@ -574,6 +576,9 @@ static int start_record(struct storage *storage)
         doors_say(storage->doors, LOG_ERROR, "%s: the write-ahead log takes no record: %s",
             storage->dir, strerrordesc_np(-status));
     storage->start_lsn = unit->end_lsn;
+    /* A raised leader epoch is told with each topic: not before it is durable. */
+    for (struct topic *topic = NULL; (topic = storage_topic_next(storage, topic));)
+        topic->lsn = unit->end_lsn;
     return status;
 }
 
@@ -592,9 +597,15 @@ static int recover(struct recovery *recovery, const struct wal_events *events)
     int status = directory_list(recovery);
     if (status < 0)
         return status;
-    bool fresh = !name_is_there(recovery, "millrace.format"), clean = fresh;
+    char format[FORMAT_TEXT_MAX + 1] = { 0 };
+    if (name_is_there(recovery, "millrace.format"))
+        status = format_read(recovery, format);
+    if (status < 0)
+        return status;
+    /* The format is written last: nothing in it means that the making was cut short. */
+    bool fresh = format[0] == '\0', clean = fresh;
     if (!fresh)
-        status = format_check(recovery);
+        status = format_check(storage, format);
     else
         status = directory_create(recovery);
     if (status == 0 && fresh) /* it is read back, so there is one way only */

@@ -89,7 +89,8 @@ struct world {
     struct flight **flights;
     size_t flight_count, flight_capacity;
     int32_t epochs[SLOTS][PARTITIONS];
-    bool failed; /* the write-ahead log said so: the process would have aborted */
+    size_t stopped; /* commits at the last clean stop */
+    bool failed;    /* the write-ahead log said so: the process would have aborted */
     bool closed;
     uint64_t seed;
     struct totals *totals;
@@ -346,7 +347,7 @@ static void do_topic(struct world *w)
     if (status < 0)
         fail(w, "topic %d: %s", op.slot, strerror(-status));
     if (flight_commit(w, flight, op))
-        memset(w->epochs[op.slot], 0, sizeof(w->epochs[op.slot]));
+        memset(w->epochs[op.slot], 0xff, sizeof(w->epochs[op.slot])); /* -1: none told */
 }
 
 /* ---- reads ---- */
@@ -586,15 +587,28 @@ static void check_producers(struct world *w)
     }
 }
 
+/* What a client may have been told: an epoch is told only when its record is durable. */
+static void epochs_note(struct world *w)
+{
+    for (int s = 0; s < SLOTS; s++) {
+        for (int p = 0; p < PARTITIONS; p++) {
+            struct log *log = log_of(w, s, p);
+            if (log && storage_is_durable(w->storage, log->topic->lsn))
+                w->epochs[s][p] = log->leader_epoch;
+        }
+    }
+}
+
 static void check_epochs(struct world *w, bool unclean)
 {
     for (int s = 0; s < SLOTS; s++) {
         for (int p = 0; p < PARTITIONS; p++) {
             struct log *log = log_of(w, s, p);
-            if (log && unclean && log->leader_epoch <= w->epochs[s][p] && w->epochs[s][p] > 0)
+            if (log && unclean && log->leader_epoch <= w->epochs[s][p] && w->epochs[s][p] >= 0)
                 fail(w, "slot %d-%d: leader epoch %d after %d", s, p, log->leader_epoch,
                     w->epochs[s][p]);
-            w->epochs[s][p] = log ? log->leader_epoch : 0;
+            if (!log)
+                w->epochs[s][p] = -1;
         }
     }
 }
@@ -642,7 +656,11 @@ static void life_check(struct world *w, size_t least, size_t least_power, bool u
     /* What survived is history: from now on it must stay. */
     for (size_t i = 0; i < k; i++)
         w->ops[i].acked = w->ops[i].durable = true;
-    check_epochs(w, unclean);
+    /* A crash before the first record of a life is durable leaves what the stop before it left. */
+    if (unclean && !storage_was_unclean(w->storage) && k != w->stopped)
+        fail(
+            w, "%zu commits since the last stop, and the start takes it for clean", k - w->stopped);
+    check_epochs(w, storage_was_unclean(w->storage));
     check_producers(w);
     check_contents(w);
 }
@@ -650,6 +668,7 @@ static void life_check(struct world *w, size_t least, size_t least_power, bool u
 /* `unclean` false: it fell into a stop, which may have been complete but for its end. */
 static void life_crash(struct world *w, bool power, bool unclean)
 {
+    epochs_note(w);
     size_t least_power = survivors_least(w, true);
     size_t least = power ? least_power : survivors_least(w, false);
     if (w->sim.verbose)
@@ -693,6 +712,7 @@ static void life_close(struct world *w)
     if (w->flight_count)
         fail(w, "%zu units were not told before the close was", w->flight_count);
     w->totals->closes++;
+    w->stopped = w->op_count;
     stats_add(w);
     sim_kill(&w->sim);
     storage_destroy(w->storage);
