@@ -157,8 +157,6 @@ static void run_settle(struct storage *storage, struct run *run)
     segment->written += run->len;
     body->directory_made = true;
     body->written += run->entries;
-    segment->name_dirty |= run->directory && !run->transient;
-    storage->root_dirty |= run->make_directory;
     if (run->allocated) {
         segment->allocated = run->position + run->allocate;
         segment->allocate_step = (uint32_t)run->allocate;
@@ -181,6 +179,12 @@ static void run_end(struct storage *storage, struct run *run)
     struct log *log = run->log;
     if (run->status == 0)
         run_settle(storage, run);
+    /* The names are made even where the write behind them failed: who writes next only finds the
+     * file open. */
+    if (run->opened) {
+        segment->name_dirty |= run->directory && !run->transient;
+        storage->root_dirty |= run->make_directory;
+    }
     segment->users--;
     storage->residents.opening -= run->path && !run->transient;
     if (run->opened && !run->transient)

@@ -551,6 +551,8 @@ static void check_contents(struct world *w)
                         " after recovery",
                         s, p, log->start_offset, log->high_watermark, log->end_offset);
                 int64_t next = read_and_check(w, log, s, at, 65536);
+                if (w->failed || w->sim.dead)
+                    return; /* the next life looks again */
                 if (next < 0 && w->sim.faults.read_error == 0)
                     fail(w, "slot %d-%d: can't be read at %" PRId64, s, p, at);
                 at = next < 0 ? at : next;
