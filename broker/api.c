@@ -10,6 +10,10 @@
 #include "protocol/messages.h"
 
 static const struct api table[] = {
+    { API_PRODUCE, handle_produce },
+    { API_FETCH, handle_fetch },
+    { API_LIST_OFFSETS, handle_list_offsets },
+    { API_METADATA, handle_metadata },
     { API_OFFSET_COMMIT, handle_offset_commit },
     { API_OFFSET_FETCH, handle_offset_fetch },
     { API_FIND_COORDINATOR, handle_find_coordinator },
@@ -20,6 +24,13 @@ static const struct api table[] = {
     { API_DESCRIBE_GROUPS, handle_describe_groups },
     { API_LIST_GROUPS, handle_list_groups },
     { API_API_VERSIONS, handle_api_versions },
+    { API_CREATE_TOPICS, handle_create_topics },
+    { API_DELETE_TOPICS, handle_delete_topics },
+    { API_INIT_PRODUCER_ID, handle_init_producer_id },
+    { API_OFFSET_FOR_LEADER_EPOCH, handle_offset_for_leader_epoch },
+    { API_DESCRIBE_CONFIGS, handle_describe_configs },
+    { API_CREATE_PARTITIONS, handle_create_partitions },
+    { API_DESCRIBE_CLUSTER, handle_describe_cluster },
 };
 
 const struct api *api_table(size_t *ret_count)

@@ -15,8 +15,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "broker/commit.h"
 #include "broker/connection_state.h"
 #include "broker/coordinator.h"
+#include "broker/producer_ids.h"
+#include "broker/validation.h"
 #include "protocol/base/mem.h"
 
 enum { COMPLAINTS_PER_SECOND = 5 };
@@ -157,6 +160,10 @@ static int open_parts(struct broker *broker)
     int status = storage_open(&broker->storage, &settings, broker->doors, &hooks);
     if (status)
         return status;
+    status = producer_ids_create(&broker->producer_ids, broker->storage);
+    if (status)
+        return status;
+    broker->validation = validation_create(broker->doors->work);
     return coordinator_create(&broker->coordinator, broker);
 }
 
@@ -168,6 +175,7 @@ int broker_open(struct broker **ret_broker, const struct broker_config *config, 
     broker->config = config;
     broker->hooks = (struct broker_hooks){ .failed = failed, .context = context };
     list_init(&broker->connections);
+    list_init(&broker->commits);
     list_init(&broker->ready);
     list_init(&broker->starving);
     list_init(&broker->parked);
@@ -203,6 +211,9 @@ void broker_destroy(struct broker *broker)
     timer_cancel(broker->doors->timers, &broker->stall);
     if (broker->coordinator)
         coordinator_destroy(broker->coordinator);
+    validation_destroy(broker->validation);
+    producer_ids_destroy(broker->producer_ids);
+    commits_done(broker);
     if (broker->storage)
         storage_destroy(broker->storage);
     while ((node = list_pop(&broker->spare_requests))) {

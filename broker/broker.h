@@ -20,6 +20,7 @@
 struct coordinator;  /* groups and offsets: coordinator.h */
 struct processors;   /* processors/processors.h */
 struct producer_ids; /* producer_ids.h */
+struct validation;   /* validation.h */
 
 struct broker {
     struct doors *doors;
@@ -28,6 +29,8 @@ struct broker {
     struct coordinator *coordinator;
     struct processors *processors;
     struct producer_ids *producer_ids;
+    struct validation *validation;
+    struct list commits;     /* struct commit: units of requests, under way */
     struct list connections; /* struct connection */
     uint32_t connection_count;
     struct list ready;    /* struct connection: the next turn goes on with it */

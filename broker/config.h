@@ -101,6 +101,7 @@ struct broker_config {
     struct topic_config topic_defaults;
     int32_t num_partitions, default_replication_factor;
     bool auto_create_topics, delete_topics;
+    bool replication_factor_clamp; /* take any replication factor as 1 */
 
     /* clients */
     int64_t fetch_max_bytes;

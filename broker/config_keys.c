@@ -6,7 +6,7 @@
  * 3 that people's files still hold; the words are ours. A default of ours that differs from
  * Kafka's: see listeners, node.id, socket.*.buffer.bytes, socket.listen.backlog.size. Our own keys:
  * durability*, memory.limit, wal.*, checkpoint.interval.ms, disk*, connection.inflight.*,
- * request.arena.max.bytes, log.level.
+ * replication.factor.clamp, request.arena.max.bytes, log.level.
  *
  * To add a key: one row here in its place by name (test_config checks the order), a field in struct
  * broker_config if it is obeyed.
@@ -530,6 +530,9 @@ static const struct config_key keys[] = {
     UNUSED_NUMBER(
         "replica.socket.receive.buffer.bytes", INT, "65536", INT32_MIN, INT32_MAX, WHY_ONE_NODE),
     UNUSED_NUMBER("replica.socket.timeout.ms", INT, "30000", INT32_MIN, INT32_MAX, WHY_ONE_NODE),
+    FIELD("replication.factor.clamp", BOOLEAN, "false", BOOL, replication_factor_clamp,
+        "Whether a topic may ask for more replicas than there are brokers; it gets one. Kafka "
+        "refuses that, and so does this broker unless told otherwise."),
     UNUSED_NUMBER("replication.quota.window.num", INT, "11", 1, INT32_MAX, WHY_QUOTA),
     UNUSED_NUMBER("replication.quota.window.size.seconds", INT, "1", 1, INT32_MAX, WHY_QUOTA),
     NUMBER("request.arena.max.bytes", LONG, "33554432", 65536, INT64_C(1099511627776), INT64,

@@ -341,6 +341,18 @@ void requests_resume(struct broker *broker)
     }
 }
 
+struct request *request_before(const struct request *request)
+{
+    const struct list *head = &request->connection->requests;
+    return request->link.prev == head ? NULL : list_entry(request->link.prev, struct request, link);
+}
+
+struct request *request_after(const struct request *request)
+{
+    const struct list *head = &request->connection->requests;
+    return request->link.next == head ? NULL : list_entry(request->link.next, struct request, link);
+}
+
 struct bytes request_advertised_host(const struct request *request)
 {
     return request->connection->endpoint->host;

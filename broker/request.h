@@ -92,6 +92,11 @@ void request_hold(struct request *request, struct buffer *buffer);
  * ring has room (in the order of parking). */
 void request_park(struct request *request, void (*resume)(struct request *request));
 
+/* The request of the same connection that came before or after this one and has not left yet, or
+ * NULL. */
+struct request *request_before(const struct request *request);
+struct request *request_after(const struct request *request);
+
 /* What the listener of this request advertises (the Metadata, FindCoordinator, DescribeCluster
  * answer). */
 struct bytes request_advertised_host(const struct request *request);

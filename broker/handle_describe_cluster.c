@@ -1,0 +1,43 @@
+/*
+ * handle_describe_cluster.c - DescribeCluster, versions 0 to 2: this one node, its address as the
+ * client's listener advertises it, and the cluster's id.
+ */
+#include "broker/answer.h"
+#include "broker/api.h"
+#include "broker/broker.h"
+#include "broker/operations.h"
+#include "protocol/error.h"
+#include "protocol/messages.h"
+
+enum { ENDPOINT_BROKERS = 1 };
+
+void handle_describe_cluster(struct request *request)
+{
+    const struct describe_cluster_request *body = request->body;
+    struct describe_cluster_response *answer = request->answer;
+    const struct broker_config *config = request->broker->config;
+    if (body->endpoint_type != ENDPOINT_BROKERS) {
+        answer->error_code = request->version == 0 ? KAFKA_ERROR_INVALID_REQUEST
+                                                   : KAFKA_ERROR_MISMATCHED_ENDPOINT_TYPE;
+        answer->error_message = answer_text(request,
+            "this is an endpoint of brokers (type 1), not of type %d", body->endpoint_type);
+        request_finish(request);
+        return;
+    }
+    struct describe_cluster_response_broker *self =
+        answer_array(request, &describe_cluster_response_broker_table, 1);
+    if (!self)
+        return;
+    self->broker_id = config->node_id;
+    self->host = request_advertised_host(request);
+    self->port = request_advertised_port(request);
+    if (config->rack)
+        self->rack = bytes_text(config->rack);
+    answer->brokers = self;
+    answer->brokers_count = 1;
+    answer->cluster_id = bytes_text(storage_cluster_id(request->broker->storage));
+    answer->controller_id = config->node_id;
+    if (body->include_cluster_authorized_operations)
+        answer->cluster_authorized_operations = OPERATIONS_CLUSTER;
+    request_finish(request);
+}

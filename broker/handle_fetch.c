@@ -1,0 +1,422 @@
+/*
+ * handle_fetch.c - Fetch, versions 4 to 18.
+ *
+ *                  ┌───────────── enough has come, or the deadline ◀───────────┐
+ *                  ▼                                                           │
+ *   request ──▶ LOOK ──▶ READ ──cold reads done──▶ JUDGE ──not enough yet──▶ WAIT
+ *           checks, one     in request order;        │
+ *           row each        within the limits        └──▶ answer (holds the buffers, copies
+ * nothing)
+ *
+ * LOOK answers each partition from the state of now: unknown, fenced (KIP-320), diverged (KIP-595's
+ * LastFetchedEpoch), out of range, or what there is to read. READ takes batches below the high
+ * watermark, or the last stable offset for read_committed. JUDGE answers if there is an error, a
+ * divergence, min_bytes, or no time left. A wait gives the buffers back and looks anew, so it holds
+ * no memory and sees topics come and go.
+ *
+ * Limits. Partitions are served in the order of the request. max_bytes (at most fetch.max.bytes and
+ * what the broker has left for answers) holds for all, partition_max_bytes for each, and yet the
+ * first partition that has anything gets one whole batch, however large. Cold reads run side by
+ * side; each reserves its limit of max_bytes until it is known how much it took. If the batch that
+ * had to come did not (its range cannot be read), those that got nothing are asked again.
+ *
+ * Sessions (KIP-227) are not kept: every answer has session id 0, after which clients send full
+ * fetches. An id other than 0 is somebody else's: FETCH_SESSION_ID_NOT_FOUND. Forgotten topics and
+ * the rack mean nothing here; there is no other replica to prefer.
+ */
+#include <errno.h>
+
+#include "broker/answer.h"
+#include "broker/api.h"
+#include "broker/broker.h"
+#include "broker/partition.h"
+#include "broker/waits.h"
+#include "protocol/messages.h"
+
+enum { SESSION_FINAL_EPOCH = -1 };
+
+struct fetch_part {
+    struct fetch *fetch;
+    const struct fetch_request_partition *asked;
+    struct fetch_response_partition_data *row;
+    struct log *log; /* of this look; NULL: nothing to read or to wait for */
+    struct log_read read;
+    bool reading, refused; /* refused: there is something, but it did not fit */
+    struct buffer *buffer;
+};
+
+struct fetch {
+    struct request *request;
+    struct fetch_part *parts;
+    size_t part_count, next;       /* parts before next have been read or are being */
+    size_t limit, total, reserved; /* bytes of this look: allowed, read, promised to cold reads */
+    size_t reading;                /* cold reads under way */
+    bool one_promised;             /* a batch of any size is coming, or has come */
+    bool at_once;                  /* an error or divergence: answer without waiting */
+    int64_t deadline_ns;
+    struct wait wait;
+    struct wait_log *wait_logs;
+};
+
+static void fetch_read(struct fetch *fetch);
+
+static const uint8_t no_records[1];
+
+/* ---- LOOK ---------------------------------------------------------------------------------- */
+
+static void row_refuse(struct fetch_part *part, int16_t code)
+{
+    struct fetch_response_partition_data *row = part->row;
+    row->error_code = code;
+    row->high_watermark = row->last_stable_offset = row->log_start_offset = -1;
+    part->fetch->at_once = true;
+    part->log = NULL;
+}
+
+/* Whether the log that the client read so far is not ours (12+); then the row says from where. */
+static bool row_diverges(struct fetch_part *part, const struct log *log)
+{
+    int32_t asked = part->asked->last_fetched_epoch, epoch;
+    int64_t end;
+    if (asked < 0)
+        return false;
+    log_epoch_end(log, asked, &epoch, &end);
+    if (epoch < 0 || end < 0) {
+        row_refuse(part, KAFKA_ERROR_OFFSET_OUT_OF_RANGE);
+        return true;
+    }
+    if (epoch >= asked && end >= part->asked->fetch_offset)
+        return false;
+    part->row->diverging_epoch.epoch = epoch;
+    part->row->diverging_epoch.end_offset = end;
+    part->fetch->at_once = true;
+    return true;
+}
+
+static void row_leader(struct fetch_part *part, const struct log *log)
+{
+    if (part->fetch->request->version < 16)
+        return;
+    part->row->current_leader.leader_id = part->fetch->request->broker->config->node_id;
+    part->row->current_leader.leader_epoch = log->leader_epoch;
+}
+
+static void look_at_log(struct fetch_part *part, struct log *log)
+{
+    const struct fetch_request *body = part->fetch->request->body;
+    struct fetch_response_partition_data *row = part->row;
+    int16_t code = partition_check_epoch(log, part->asked->current_leader_epoch);
+    if (code) {
+        row_refuse(part, code);
+        if (code == KAFKA_ERROR_FENCED_LEADER_EPOCH)
+            row_leader(part, log);
+        return;
+    }
+    row->high_watermark = log->high_watermark;
+    row->last_stable_offset = log->last_stable_offset;
+    row->log_start_offset = log->start_offset;
+    if (body->isolation_level == ISOLATION_READ_COMMITTED)
+        row->aborted_transactions_count = 0; /* none yet: there are no transactions */
+    if (row_diverges(part, log))
+        return;
+    if (part->asked->fetch_offset < log->start_offset ||
+        part->asked->fetch_offset > log->end_offset) {
+        row_refuse(part, KAFKA_ERROR_OFFSET_OUT_OF_RANGE);
+        return;
+    }
+    part->log = log;
+}
+
+static void look_at_topic(struct fetch *fetch, int32_t t, struct fetch_part *part)
+{
+    struct request *request = fetch->request;
+    const struct fetch_request *body = request->body;
+    const struct fetch_request_topic *asked = &body->topics[t];
+    bool by_id = request->version >= 13;
+    struct topic *topic =
+        answer_topic(request, by_id ? bytes_of(NULL, 0) : asked->topic, &asked->topic_id);
+    for (int32_t p = 0; p < asked->partitions_count; p++, part++) {
+        struct log *log = topic ? topic_log(topic, part->asked->partition) : NULL;
+        struct_defaults(&fetch_response_partition_data_table, part->row);
+        part->row->partition_index = part->asked->partition;
+        part->row->aborted_transactions_count = -1;
+        part->row->records = (struct records){ .data = no_records };
+        part->log = NULL;
+        part->refused = false;
+        if (log)
+            look_at_log(part, log);
+        else
+            row_refuse(part, !topic && by_id ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
+                                             : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    }
+}
+
+static void fetch_look(struct fetch *fetch)
+{
+    const struct fetch_request *body = fetch->request->body;
+    int64_t limit = fetch->request->broker->config->fetch_max_bytes;
+    size_t room = broker_answer_room(fetch->request->broker), part = 0;
+    if (limit > body->max_bytes)
+        limit = body->max_bytes > 0 ? body->max_bytes : 0;
+    fetch->limit = (size_t)limit < room ? (size_t)limit : room;
+    fetch->total = fetch->reserved = fetch->next = 0;
+    fetch->one_promised = fetch->at_once = false;
+    for (int32_t t = 0; t < body->topics_count; t++) {
+        look_at_topic(fetch, t, &fetch->parts[part]);
+        part += (size_t)body->topics[t].partitions_count;
+    }
+    fetch_read(fetch);
+}
+
+/* ---- JUDGE and WAIT ------------------------------------------------------------------------ */
+
+static void buffers_drop(struct fetch *fetch)
+{
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        buffer_unref(fetch->parts[i].buffer);
+        fetch->parts[i].buffer = NULL;
+    }
+}
+
+/* Versions 16 and up tell a fenced client where the leader is. */
+static void endpoints_fill(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    struct fetch_response *answer = request->answer;
+    bool any = false;
+    for (size_t i = 0; i < fetch->part_count; i++)
+        any |= fetch->parts[i].row->current_leader.leader_id >= 0;
+    if (!any)
+        return;
+    answer->node_endpoints = answer_array(request, &fetch_response_node_endpoint_table, 1);
+    if (!answer->node_endpoints)
+        return;
+    answer->node_endpoints_count = 1;
+    answer->node_endpoints->node_id = request->broker->config->node_id;
+    answer->node_endpoints->host = request_advertised_host(request);
+    answer->node_endpoints->port = request_advertised_port(request);
+    if (request->broker->config->rack)
+        answer->node_endpoints->rack = bytes_text(request->broker->config->rack);
+}
+
+static void fetch_finish(struct fetch *fetch)
+{
+    endpoints_fill(fetch);
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        struct buffer *buffer = fetch->parts[i].buffer;
+        fetch->parts[i].buffer = NULL;
+        if (buffer)
+            request_hold(fetch->request, buffer);
+    }
+    request_finish(fetch->request);
+}
+
+static void wait_over(struct wait *wait)
+{
+    fetch_look(container_of(wait, struct fetch, wait));
+}
+
+static uint64_t bytes_wanted(const struct fetch *fetch)
+{
+    const struct fetch_request *body = fetch->request->body;
+    uint64_t wanted = body->min_bytes > 0 ? (uint64_t)body->min_bytes : 0;
+    uint64_t possible = fetch->limit > 0 ? fetch->limit : 1; /* one batch comes all the same */
+    return wanted < possible ? wanted : possible;
+}
+
+static void fetch_wait(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    const struct fetch_request *body = request->body;
+    if (!fetch->wait_logs)
+        fetch->wait_logs = request_alloc(request, fetch->part_count * sizeof(*fetch->wait_logs));
+    if (!fetch->wait_logs)
+        return;
+    uint64_t missing = bytes_wanted(fetch) - fetch->total;
+    buffers_drop(fetch);
+    wait_begin(&fetch->wait, request->broker->doors->timers, fetch->wait_logs,
+        body->isolation_level, wait_over);
+    for (size_t i = 0; i < fetch->part_count; i++)
+        if (fetch->parts[i].log)
+            wait_add(&fetch->wait, fetch->parts[i].log, fetch->parts[i].asked->fetch_offset);
+    wait_arm(&fetch->wait, missing, fetch->deadline_ns);
+}
+
+/* Nothing was read although there is something: one of those that got nothing because of the limits
+ * gets its batch. True if there was one. */
+static bool read_refused(struct fetch *fetch)
+{
+    if (fetch->total > 0)
+        return false;
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        if (!fetch->parts[i].refused || !fetch->parts[i].log)
+            continue;
+        fetch->next = i;
+        fetch->one_promised = false;
+        return true;
+    }
+    return false;
+}
+
+static void fetch_judge(struct fetch *fetch)
+{
+    struct broker *broker = fetch->request->broker;
+    if (read_refused(fetch)) {
+        fetch_read(fetch);
+        return;
+    }
+    bool late =
+        fetch->wait.expired || clock_monotonic_ns(broker->doors->clock) >= fetch->deadline_ns;
+    if (fetch->at_once || late || broker->stopping || fetch->part_count == 0 ||
+        fetch->total >= bytes_wanted(fetch))
+        fetch_finish(fetch);
+    else
+        fetch_wait(fetch);
+}
+
+/* ---- READ ---------------------------------------------------------------------------------- */
+
+static void part_take(struct fetch_part *part, int status)
+{
+    struct fetch *fetch = part->fetch;
+    struct buffer *buffer = status ? NULL : part->read.buffer;
+    if (part->read.at_least_one && !buffer)
+        fetch->one_promised = false;
+    if (status) {
+        row_refuse(
+            part, status == -ENOMEM ? KAFKA_ERROR_KAFKA_STORAGE_ERROR : request_error_of(status));
+        return;
+    }
+    part->refused = !buffer && !part->read.at_least_one;
+    if (!buffer)
+        return;
+    part->buffer = buffer;
+    part->row->records = (struct records){ .data = buffer->data, .len = buffer->len };
+    fetch->total += buffer->len;
+}
+
+static void part_done(struct log_read *read, int status)
+{
+    struct fetch_part *part = container_of(read, struct fetch_part, read);
+    part->reading = false;
+    part->fetch->reading--;
+    part->fetch->reserved -= read->max_bytes;
+    part_take(part, status);
+    fetch_read(part->fetch);
+}
+
+/* False: what is left of the limit is promised to cold reads; go on when they are done. */
+static bool part_read(struct fetch_part *part)
+{
+    struct fetch *fetch = part->fetch;
+    const struct fetch_request *body = fetch->request->body;
+    int64_t end = partition_visible_end(part->log, body->isolation_level);
+    size_t used = fetch->total + fetch->reserved;
+    size_t room = used < fetch->limit ? fetch->limit - used : 0;
+    size_t most =
+        part->asked->partition_max_bytes > 0 ? (size_t)part->asked->partition_max_bytes : 0;
+    if (part->asked->fetch_offset >= end)
+        return true;
+    if (room == 0 && fetch->one_promised) {
+        part->refused = fetch->reading == 0;
+        return fetch->reading == 0;
+    }
+    part->read = (struct log_read){ .log = part->log,
+        .offset = part->asked->fetch_offset,
+        .end_offset = end,
+        .max_bytes = most < room ? most : room,
+        .at_least_one = !fetch->one_promised,
+        .done = part_done };
+    fetch->one_promised = true;
+    int error = log_read(fetch->request->broker->storage, &part->read);
+    if (error == -EINPROGRESS) {
+        part->reading = true;
+        fetch->reading++;
+        fetch->reserved += part->read.max_bytes;
+        return true;
+    }
+    part_take(part, error);
+    return true;
+}
+
+static void fetch_read(struct fetch *fetch)
+{
+    while (fetch->next < fetch->part_count) {
+        struct fetch_part *part = &fetch->parts[fetch->next];
+        if (part->log && !part->buffer && !part->reading && !part_read(part))
+            return;
+        fetch->next++;
+    }
+    if (fetch->reading == 0)
+        fetch_judge(fetch);
+}
+
+/* ---- the request --------------------------------------------------------------------------- */
+
+static void fetch_cancel(struct request *request)
+{
+    struct fetch *fetch = request->state;
+    wait_end(&fetch->wait);
+    for (size_t i = 0; i < fetch->part_count; i++)
+        if (fetch->parts[i].reading)
+            log_read_cancel(&fetch->parts[i].read);
+    buffers_drop(fetch);
+}
+
+/* The rows of the answer, and a part for each. False: the request has failed. */
+static bool parts_create(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    const struct fetch_request *body = request->body;
+    struct fetch_response *answer = request->answer;
+    size_t count = 0, next = 0;
+    for (int32_t t = 0; t < body->topics_count; t++)
+        count += (size_t)body->topics[t].partitions_count;
+    fetch->parts = request_alloc(request, count * sizeof(*fetch->parts));
+    answer->responses =
+        answer_array(request, &fetch_response_fetchable_topic_response_table, body->topics_count);
+    if (!fetch->parts || !answer->responses)
+        return false;
+    answer->responses_count = body->topics_count;
+    for (int32_t t = 0; t < body->topics_count; t++) {
+        const struct fetch_request_topic *asked = &body->topics[t];
+        struct fetch_response_fetchable_topic_response *topic = &answer->responses[t];
+        topic->topic = asked->topic;
+        topic->topic_id = asked->topic_id;
+        topic->partitions_count = asked->partitions_count;
+        topic->partitions =
+            answer_array(request, &fetch_response_partition_data_table, asked->partitions_count);
+        if (!topic->partitions)
+            return false;
+        for (int32_t p = 0; p < asked->partitions_count; p++)
+            fetch->parts[next++] = (struct fetch_part){
+                .fetch = fetch, .asked = &asked->partitions[p], .row = &topic->partitions[p]
+            };
+    }
+    fetch->part_count = count;
+    return true;
+}
+
+void handle_fetch(struct request *request)
+{
+    const struct fetch_request *body = request->body;
+    struct fetch_response *answer = request->answer;
+    if (body->session_epoch != SESSION_FINAL_EPOCH &&
+        (body->session_id != 0 || body->session_epoch > 0)) {
+        answer->error_code = KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
+        request_finish(request);
+        return;
+    }
+    struct fetch *fetch = request_alloc(request, sizeof(*fetch));
+    if (!fetch)
+        return;
+    fetch->request = request;
+    if (!parts_create(fetch))
+        return;
+    int64_t wait_ms = body->max_wait_ms > 0 ? body->max_wait_ms : 0;
+    fetch->deadline_ns =
+        clock_monotonic_ns(request->broker->doors->clock) + wait_ms * CLOCK_NS_PER_MS;
+    request->state = fetch;
+    request->cancel = fetch_cancel;
+    fetch_look(fetch);
+}
