@@ -410,8 +410,12 @@ void checkpoint_step(struct storage *storage)
         return;
     while (checkpoint->job_count < CHECKPOINT_JOBS_MAX && sync_begin(storage))
         continue;
-    if (checkpoint->job_count == 0 && list_empty(&checkpoint->todo))
+    if (checkpoint->job_count > 0 || !list_empty(&checkpoint->todo))
+        return;
+    if (storage_is_durable(storage, checkpoint->dropped_lsn))
         slot_begin_job(storage);
+    else
+        wal_want_durable(storage->wal, checkpoint->dropped_lsn);
 }
 
 void checkpoint_close(struct storage *storage)

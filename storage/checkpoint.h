@@ -34,6 +34,9 @@ struct checkpoint {
     bool changed;        /* something was appended since the last began */
     bool wanted;         /* now, not at the next timer */
     struct list todo;    /* struct segment to be synced */
+    /* Of the newest change that dropped segments: what they held is neither written back nor synced
+     * any more, so a slot that still has them must not be made before the change is durable. */
+    uint64_t dropped_lsn;
     struct list jobs;
     uint32_t job_count;
     struct slot_job *slot_job;

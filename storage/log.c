@@ -360,6 +360,8 @@ void log_release_segment(struct segment *segment)
 static void segments_drop(struct log *log, size_t count, bool files, uint64_t lsn)
 {
     struct log_body *body = log->body;
+    if (count > 0 || !files)
+        body->storage->checkpoint.dropped_lsn = lsn;
     for (size_t i = 0; i < count; i++) {
         struct segment *segment = body->segments[i];
         segment->dropped = true;
