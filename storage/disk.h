@@ -65,7 +65,7 @@ struct disk_space {
 };
 
 struct disk_table {
-    const char *name; /* "io_uring", "plain", "simulated" */
+    const char *name; /* "io_uring ...", "plain", "simulated"; for the operator */
     int (*open)(struct disk *disk, const char *path, int flags, struct disk_file **ret_file);
     void (*close)(struct disk_file *file);
     int (*mkdir)(struct disk *disk, const char *path); /* mode 0700; -EEXIST is an error */
@@ -90,7 +90,8 @@ struct disk_table {
     int (*rename)(struct disk *disk, const char *from, const char *to);
     int (*remove)(struct disk *disk, const char *path); /* a file, or an empty directory */
     int (*space)(struct disk *disk, const char *path, struct disk_space *ret_space);
-    /* An exclusive lock for the life of the process or until close; -EBUSY if somebody has it. */
+    /* An exclusive lock for the life of the process or until close; -EBUSY if somebody has it (and
+     * still has after a second: a killed process keeps it until its last write is over). */
     int (*lock)(struct disk_file *file);
     /* A descriptor for sendfile, or -1. Valid until close. */
     int (*descriptor)(struct disk_file *file);
@@ -110,7 +111,8 @@ struct disk {
     const struct disk_table *table;
 };
 
-/* -ENOSYS / -EPERM when the kernel or a seccomp filter forbids io_uring: use disk_plain_create. */
+/* Any error (-ENOSYS, -EPERM: the kernel or a seccomp filter forbids it; -ENOMEM: RLIMIT_MEMLOCK):
+ * use disk_plain_create. The first flush decides to which thread the asynchronous way belongs. */
 int disk_uring_create(struct disk **ret_disk) MUST_CHECK;
 int disk_plain_create(struct disk **ret_disk) MUST_CHECK;
 
