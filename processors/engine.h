@@ -135,7 +135,8 @@ struct runner_input {
     } chunks[RUNNER_CHUNKS]; /* read, not yet with the task */
     size_t chunk_count;
     int64_t caught_up_ns; /* position was the high watermark since then; -1: it is not */
-    int64_t committed;    /* position as of the last unit in the log */
+    int64_t in_ring;      /* position as of the last unit that log_commit took */
+    int64_t committed;    /* position as of the last unit that is done: what may be shown */
 };
 
 struct runner {
@@ -174,11 +175,11 @@ struct runner {
 
     uint64_t units;
     int64_t last_commit_ms;
-    struct task_counters shown; /* as of the last unit in the log */
+    struct task_counters in_ring, shown; /* as of the last unit taken, done */
     struct processors_metric
         metrics[TASK_METRICS_MAX]; /* as of the last step; names are the task's */
     size_t metric_count;
-    int64_t shown_watermark;
+    int64_t in_ring_watermark, shown_watermark;
 };
 
 /* The task of the given number, with what the store knows of it. If it can't go on from there the

@@ -74,6 +74,8 @@ int entry_read(
     struct processor *processor = processor_create(owner, shown, "", NULL, 0);
     mem_free(shown);
     mem_free(processor->file);
+    mem_free(processor->given);
+    processor->given = NULL;
     processor->file = get_text(&left);
     processor->copy = processor->file ? get_text(&left) : NULL;
     processor->own_name = processor->copy ? get_text(&left) : NULL;

@@ -85,6 +85,8 @@ void processor_free(struct processor *processor)
         processor->owner->workers->stop(processor->owner->workers, processor->worker);
     if (processor->has_settings)
         settings_done(&processor->settings);
+    if (processor->unit.link.next) /* a crash: nobody will be told */
+        list_remove(&processor->unit.link);
     unit_done(&processor->unit);
     plugin_close(&processor->plugin);
     free_settings(processor->given, processor->given_count);

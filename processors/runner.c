@@ -488,6 +488,12 @@ static void unit_ended(struct unit *unit)
     struct runner *runner = container_of(unit, struct runner, unit);
     unit_done(unit);
     runner->in_flight = false;
+    runner->units++;
+    runner->last_commit_ms = clock_wall_ms(runner->owner->doors->clock);
+    runner->shown = runner->in_ring;
+    runner->shown_watermark = runner->in_ring_watermark;
+    for (size_t i = 0; i < runner->input_count; i++)
+        runner->inputs[i].committed = runner->inputs[i].in_ring;
     if (runner->sealed)
         commit(runner);
     if (runner->stopping)
@@ -541,12 +547,10 @@ static void committed(struct runner *runner)
     const struct task *task = runner->task;
     runner->sealed = runner->wants_space = runner->said_full = false;
     runner->in_flight = true;
-    runner->units++;
-    runner->last_commit_ms = clock_wall_ms(runner->owner->doors->clock);
-    runner->shown = task->counters;
-    runner->shown_watermark = task->watermark;
+    runner->in_ring = task->counters;
+    runner->in_ring_watermark = task->watermark;
     for (size_t i = 0; i < runner->input_count; i++)
-        runner->inputs[i].committed = task->inputs[i].intake.position;
+        runner->inputs[i].in_ring = task->inputs[i].intake.position;
     if (task->more)
         runner->news = true;
     kick(runner);
@@ -845,8 +849,10 @@ void runner_free(struct runner *runner)
     }
     task_end(runner->task); /* nothing to do after a stop */
     task_destroy(runner->task);
-    if (runner->in_flight)
+    if (runner->in_flight) { /* a crash: nobody will be told */
+        list_remove(&runner->unit.link);
         unit_done(&runner->unit);
+    }
     mem_free(runner->inputs);
     mem_free(runner);
 }
