@@ -20,6 +20,7 @@
 #include "broker/coordinator.h"
 #include "broker/producer_ids.h"
 #include "broker/validation.h"
+#include "processors/processors.h"
 #include "protocol/base/mem.h"
 
 enum { COMPLAINTS_PER_SECOND = 5 };
@@ -111,6 +112,7 @@ void broker_turn(struct broker *broker)
     if (broker->space) {
         broker->space = false;
         requests_resume(broker);
+        processors_space(broker->processors);
     }
     do {
         go_on_ready(broker);
@@ -164,15 +166,27 @@ static int open_parts(struct broker *broker)
     if (status)
         return status;
     broker->validation = validation_create(broker->doors->work);
-    return coordinator_create(&broker->coordinator, broker);
+    status = coordinator_create(&broker->coordinator, broker);
+    if (status)
+        return status;
+    struct processors_config processors = {
+        .dir = broker->config->log_dir,
+        .default_partitions = broker->config->num_partitions,
+    };
+    broker->processors =
+        processors_create(&processors, broker->doors, broker->storage, broker->workers);
+    processors_start(broker->processors);
+    return 0;
 }
 
 int broker_open(struct broker **ret_broker, const struct broker_config *config, struct doors *doors,
-    void (*failed)(void *context, int status, const char *what), void *context)
+    struct workers *workers, void (*failed)(void *context, int status, const char *what),
+    void *context)
 {
     struct broker *broker = mem_zalloc(1, sizeof(*broker));
     broker->doors = doors;
     broker->config = config;
+    broker->workers = workers;
     broker->hooks = (struct broker_hooks){ .failed = failed, .context = context };
     list_init(&broker->connections);
     list_init(&broker->commits);
@@ -190,17 +204,24 @@ int broker_open(struct broker **ret_broker, const struct broker_config *config, 
     return 0;
 }
 
-static void close_done(void *context, int status)
+static void storage_closed(void *context, int status)
 {
     struct broker *broker = context;
-    broker->end.done(broker->end.context, status);
+    broker->end.done(broker->end.context, broker->end.status ? broker->end.status : status);
+}
+
+static void processors_stopped(void *context, int status)
+{
+    struct broker *broker = context;
+    broker->end.status = status;
+    storage_close(broker->storage, storage_closed, broker);
 }
 
 void broker_close(struct broker *broker, void (*done)(void *context, int status), void *context)
 {
     broker->stopping = true;
     broker->end = (struct broker_end){ .done = done, .context = context };
-    storage_close(broker->storage, close_done, broker);
+    processors_stop(broker->processors, processors_stopped, broker);
 }
 
 void broker_destroy(struct broker *broker)
@@ -209,6 +230,7 @@ void broker_destroy(struct broker *broker)
     CHECK(list_empty(&broker->connections));
     say_unsaid(broker);
     timer_cancel(broker->doors->timers, &broker->stall);
+    processors_destroy(broker->processors);
     if (broker->coordinator)
         coordinator_destroy(broker->coordinator);
     validation_destroy(broker->validation);

@@ -19,11 +19,13 @@
 
 struct coordinator;  /* groups and offsets: coordinator.h */
 struct processors;   /* processors/processors.h */
+struct workers;      /* processors/workers.h */
 struct producer_ids; /* producer_ids.h */
 struct validation;   /* validation.h */
 
 struct broker {
     struct doors *doors;
+    struct workers *workers;
     const struct broker_config *config;
     struct storage *storage;
     struct coordinator *coordinator;
@@ -61,14 +63,16 @@ struct broker {
     struct broker_end {
         void (*done)(void *context, int status);
         void *context;
+        int status; /* of the processors */
     } end;
 };
 
-/* Opens the storage below config->log_dir and starts every part. Blocking (recovery). The doors and
- * the config stay the caller's and outlive the broker. `failed` is called when the write-ahead log
- * failed: log and abort. */
+/* Opens the storage below config->log_dir and starts every part. Blocking (recovery). The doors,
+ * the workers and the config stay the caller's and outlive the broker. `failed` is called when the
+ * write-ahead log failed: log and abort. */
 int broker_open(struct broker **ret_broker, const struct broker_config *config, struct doors *doors,
-    void (*failed)(void *context, int status, const char *what), void *context) MUST_CHECK;
+    struct workers *workers, void (*failed)(void *context, int status, const char *what),
+    void *context) MUST_CHECK;
 /* Refuses new requests, drains processors and answers, checkpoints; done runs later. */
 void broker_close(struct broker *broker, void (*done)(void *context, int status), void *context);
 void broker_destroy(struct broker *broker);

@@ -179,6 +179,7 @@ static int decode_path(struct client *client)
 
 static void client_handle(struct client *client)
 {
+    static const char forget[] = "?forget=true";
     json_error_t problem;
     if (decode_path(client)) {
         client_answer(client, 400, control_error("the path makes no sense"));
@@ -196,6 +197,9 @@ static void client_handle(struct client *client)
     client->request = (struct control_request){
         .method = http_method_str((enum http_method)client->parser.method),
         .path = client->path,
+        .forget = client->url.len > sizeof(forget) - 1 &&
+                  memcmp(client->url.data + client->url.len - (sizeof(forget) - 1), forget,
+                      sizeof(forget) - 1) == 0,
         .body = client->json,
         .answer = request_answer,
     };

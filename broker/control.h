@@ -4,7 +4,7 @@
  *     GET    /v1/status            the broker in numbers
  *     GET    /v1/processors        {"processors": [...]}
  *     POST   /v1/processors        {"file", "name"?, "config"?: {key: text}} → 201 {"name"}
- *     DELETE /v1/processors/NAME   → 200 {"name"}
+ *     DELETE /v1/processors/NAME   → 200 {"name"}; ?forget=true: its state as well
  *
  * Errors are {"error": text} with a 4xx or 5xx. One request per connection. Limits: CONTROL_*;
  * who is slower than CONTROL_TIMEOUT_MS is closed.
@@ -50,6 +50,7 @@ void control_done(struct control *control);
 
 struct control_request {
     const char *method, *path; /* "GET", "/v1/status"; decoded */
+    bool forget;               /* ?forget=true */
     const json_t *body;        /* NULL: none */
     /* Called once, now or later, with an HTTP status; takes over `answer`. */
     void (*answer)(struct control_request *request, int status, json_t *answer);

@@ -31,6 +31,7 @@
 #include "broker/listener.h"
 #include "broker/log_line.h"
 #include "broker/work_uv.h"
+#include "processors/workers.h"
 #include "protocol/base/mem.h"
 
 enum {
@@ -55,6 +56,8 @@ struct server {
     struct random random;
     struct buffer_pool buffers;
     struct work_uv work;
+    struct workers *workers; /* threads of processors */
+    uv_async_t workers_wake;
     struct doors doors;
     struct listeners listeners;
     struct control control;
@@ -143,6 +146,19 @@ static void turn(uv_prepare_t *prepare)
     set_timer(server);
 }
 
+/* From any thread. */
+static void wake_for_workers(void *context)
+{
+    struct server *server = context;
+    CHECK(uv_async_send(&server->workers_wake) == 0);
+}
+
+static void workers_ready(uv_async_t *wake)
+{
+    struct server *server = wake->data;
+    workers_threads_poll(server->workers);
+}
+
 static void disk_ready(uv_poll_t *poll, int status, int events)
 {
     struct server *server = poll->data;
@@ -156,6 +172,7 @@ static void close_handles(struct server *server)
 {
     uv_close((uv_handle_t *)&server->turn, NULL);
     uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_close((uv_handle_t *)&server->workers_wake, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
     uv_close((uv_handle_t *)&server->terminate, NULL);
     if (server->disk_polled)
@@ -171,6 +188,8 @@ static void broker_closed(void *context, int status)
             strerror(-status));
     timer_cancel(&server->timers, &server->overdue);
     listeners_close_sockets(&server->listeners); /* sends what is answered */
+    if (status == -ETIMEDOUT) /* a plugin's code still runs: nothing below it may be freed */
+        _exit(EXIT_FAILURE);
     control_close(&server->control);
     close_handles(server);
 }
@@ -247,6 +266,36 @@ static void seed_random(struct server *server)
     server->random = random_seeded(seed);
 }
 
+static void watch_signal(struct server *server, uv_signal_t *handle, int number)
+{
+    CHECK(uv_signal_init(&server->loop, handle) == 0);
+    handle->data = server;
+    CHECK(uv_signal_start(handle, on_signal, number) == 0);
+}
+
+static void open_handles(struct server *server)
+{
+    CHECK(uv_prepare_init(&server->loop, &server->turn) == 0);
+    CHECK(uv_timer_init(&server->loop, &server->timer) == 0);
+    CHECK(uv_async_init(&server->loop, &server->workers_wake, workers_ready) == 0);
+    server->turn.data = server->timer.data = server->workers_wake.data = server;
+    server->timer_at = INT64_MAX;
+    watch_signal(server, &server->interrupt, SIGINT);
+    watch_signal(server, &server->terminate, SIGTERM);
+}
+
+static int watch_disk(struct server *server)
+{
+    struct disk *disk = server->doors.disk;
+    int fd = disk->table->poll_descriptor(disk);
+    int status = uv_poll_init(&server->loop, &server->disk_poll, fd);
+    server->disk_polled = status == 0;
+    server->disk_poll.data = server;
+    if (!status)
+        status = uv_poll_start(&server->disk_poll, UV_READABLE, disk_ready);
+    return status;
+}
+
 static int open_disk(struct server *server)
 {
     enum disk_choice choice = server->config->disk;
@@ -320,41 +369,15 @@ static int check_dir(struct server *server)
 
 static int open_broker(struct server *server)
 {
-    struct server *context = server;
-    int status =
-        broker_open(&server->broker, server->config, &server->doors, broker_failed, context);
+    server->workers = workers_threads_create(wake_for_workers, server);
+    int status = broker_open(
+        &server->broker, server->config, &server->doors, server->workers, broker_failed, server);
     if (status == -EBUSY)
         doors_say(&server->doors, LOG_ERROR, "another broker has the data directory %s",
             server->config->log_dir);
     else if (status)
         doors_say(&server->doors, LOG_ERROR, "data directory %s: %s", server->config->log_dir,
             strerror(-status));
-    return status;
-}
-
-static void watch_signal(struct server *server, uv_signal_t *handle, int number)
-{
-    CHECK(uv_signal_init(&server->loop, handle) == 0);
-    handle->data = server;
-    CHECK(uv_signal_start(handle, on_signal, number) == 0);
-}
-
-static int open_handles(struct server *server)
-{
-    CHECK(uv_prepare_init(&server->loop, &server->turn) == 0);
-    CHECK(uv_timer_init(&server->loop, &server->timer) == 0);
-    server->turn.data = server->timer.data = server->disk_poll.data = server;
-    server->timer_at = INT64_MAX;
-    watch_signal(server, &server->interrupt, SIGINT);
-    watch_signal(server, &server->terminate, SIGTERM);
-    struct disk *disk = server->doors.disk;
-    int fd = disk->table->poll_descriptor(disk);
-    int status = uv_poll_init(&server->loop, &server->disk_poll, fd);
-    server->disk_polled = status == 0;
-    if (!status)
-        status = uv_poll_start(&server->disk_poll, UV_READABLE, disk_ready);
-    if (!status)
-        status = uv_prepare_start(&server->turn, turn);
     return status;
 }
 
@@ -379,6 +402,7 @@ static int start(struct server *server, const char *warnings)
 {
     uint32_t sockets_max = raise_files();
     open_doors(server);
+    open_handles(server);
     say_lines(server, warnings);
     int status = listeners_bind(
         &server->listeners, server->config, &server->doors, &server->loop, sockets_max);
@@ -387,9 +411,11 @@ static int start(struct server *server, const char *warnings)
     if (!status)
         status = open_disk(server);
     if (!status)
+        status = watch_disk(server);
+    if (!status)
         status = open_broker(server);
     if (!status)
-        status = open_handles(server);
+        status = uv_prepare_start(&server->turn, turn);
     if (status)
         return status;
     say_start(server);
@@ -403,6 +429,7 @@ static void done(struct server *server)
     listeners_done(&server->listeners);
     if (server->broker)
         broker_destroy(server->broker);
+    workers_threads_destroy(server->workers);
     if (server->doors.disk)
         server->doors.disk->table->destroy(server->doors.disk);
     timers_done(&server->timers);
@@ -423,7 +450,7 @@ int server_run(const struct broker_config *config, const char *warnings)
         (void)uv_run(&server->loop, UV_RUN_DEFAULT);
         status = server->status;
         doors_say(&server->doors, LOG_INFO, "stopped");
-    } else if (server->turn.data) {
+    } else {
         listeners_stop(&server->listeners);
         control_close(&server->control);
         close_handles(server);

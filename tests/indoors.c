@@ -29,6 +29,7 @@ void indoors_open(struct indoors *world, const char *properties)
     sim_init(&world->sim, 1);
     world->sim.doors.say = say;
     world->sim.doors.say_context = world;
+    workers_inline_init(&world->workers, &world->sim.work);
     list_init(&world->clients);
     broker_config_init(&world->config);
     broker_config_set_properties(&world->config, "test", bytes_text("log.dirs=/data\n"), &report);
@@ -36,7 +37,8 @@ void indoors_open(struct indoors *world, const char *properties)
     broker_config_finish(&world->config, &place, &report);
     cr_assert_eq(report.errors.len, 0, "%.*s", (int)report.errors.len, (char *)report.errors.data);
     config_report_done(&report);
-    int status = broker_open(&world->broker, &world->config, &world->sim.doors, failed, world);
+    int status = broker_open(
+        &world->broker, &world->config, &world->sim.doors, &world->workers.workers, failed, world);
     cr_assert_eq(status, 0, "broker_open: %d", status);
 }
 

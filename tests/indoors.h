@@ -14,11 +14,13 @@
 
 #include "broker/broker.h"
 #include "broker/connection.h"
+#include "processors/workers.h"
 #include "protocol/codec.h"
 #include "tests/sim/sim.h"
 
 struct indoors {
     struct sim sim;
+    struct workers_inline workers;
     struct broker_config config;
     struct broker *broker;
     struct list clients;

@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "broker/connection.h"
+#include "processors/workers.h"
 #include "protocol/base/mem.h"
 #include "tests/sim/sim.h"
 
@@ -26,6 +27,7 @@ struct client {
 
 struct world {
     struct sim sim;
+    struct workers_inline workers;
     struct broker_config config;
     struct broker *broker;
     struct endpoint endpoint;
@@ -72,12 +74,14 @@ static void open_world(struct world *world)
     *world = (struct world){ .endpoint = { "PLAINTEXT", bytes_text("b"), 9092 } };
     sim_init(&world->sim, 1);
     world->sim.doors.say = NULL;
+    workers_inline_init(&world->workers, &world->sim.work);
     broker_config_init(&world->config);
     broker_config_set_properties(&world->config, "fuzz", bytes_text(text), &report);
     broker_config_finish(&world->config, &place, &report);
     CHECK(report.errors.len == 0);
     config_report_done(&report);
-    CHECK(broker_open(&world->broker, &world->config, &world->sim.doors, failed, world) == 0);
+    CHECK(broker_open(&world->broker, &world->config, &world->sim.doors, &world->workers.workers,
+              failed, world) == 0);
 }
 
 static void turn(struct world *world)
