@@ -228,7 +228,7 @@ int storage_open(struct storage **ret_storage, const struct storage_config *conf
 
 void storage_turn(struct storage *storage)
 {
-    if (storage->failed)
+    if (storage->failed || storage->close_told) /* told soon: nothing begins any more */
         return;
     wal_turn(storage->wal);
     position_turn(storage);
@@ -241,7 +241,8 @@ void storage_turn(struct storage *storage)
         topics_reap(storage);
     storage_close_step(storage);
     /* What the steps want of the write-ahead log begins now, not at the next turn. */
-    wal_turn(storage->wal);
+    if (!storage->close_told)
+        wal_turn(storage->wal);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */

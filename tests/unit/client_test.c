@@ -36,10 +36,11 @@ static void world_configure(struct world *world, const char *const *options)
 void world_start(struct world *world, const char *const *options)
 {
     list_init(&world->clients);
+    workers_inline_init(&world->workers, &world->sim.work);
     world_configure(world, options);
-    cr_assert_eq(
-        broker_open(&world->broker, &world->config, &world->sim.doors, storage_failed, NULL), 0,
-        "the broker does not open");
+    cr_assert_eq(broker_open(&world->broker, &world->config, &world->sim.doors,
+                     &world->workers.workers, storage_failed, NULL),
+        0, "the broker does not open");
     world->closed = false;
 }
 

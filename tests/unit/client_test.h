@@ -18,12 +18,14 @@
 
 #include "broker/broker.h"
 #include "broker/connection.h"
+#include "processors/workers.h"
 #include "protocol/header.h"
 #include "protocol/record.h"
 #include "tests/sim/sim.h"
 
 struct world {
     struct sim sim;
+    struct workers_inline workers;
     struct broker_config config;
     struct broker *broker;
     struct list clients;
