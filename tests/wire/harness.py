@@ -387,6 +387,8 @@ def main(names):
         if unknown:
             sys.exit(f"no such test: {', '.join(sorted(unknown))}")
         cases = [case for case in cases if case.__name__ in sys.argv[1:]]
+    if not MILLRACE.exists():
+        sys.exit(f"{MILLRACE} is not there: build it, or say with MILLRACE_BUILD where it is")
     print(f"1..{len(cases)}", flush=True)
     all_good = True
     for number, case in enumerate(cases, 1):
