@@ -302,6 +302,7 @@ static bool describe_members(struct request *request, const struct group *group,
     list_foreach (node, &group->members) {
         const struct group_member *member = list_entry(node, struct group_member, link);
         struct bytes nothing = bytes_of("", 0);
+        CHECK(one); /* member_count counts the list */
         struct bytes assignment = stable && member->assignment.data ? member->assignment : nothing;
         if (!keep_text(request, member->id, &one->member_id) ||
             !keep_text(request, member->instance_id, &one->group_instance_id) ||
@@ -345,14 +346,15 @@ void handle_describe_groups(struct request *request)
 {
     const struct describe_groups_request *body = request->body;
     struct describe_groups_response *answer = request->answer;
-    answer->groups = codec_array(
-        &request->arena, &describe_groups_response_described_group_table, body->groups_count);
-    if (!answer->groups && body->groups_count > 0) {
+    const int32_t count = body->groups_count;
+    answer->groups =
+        codec_array(&request->arena, &describe_groups_response_described_group_table, count);
+    if (!answer->groups && count > 0) {
         request_fail(request, "DescribeGroups: the answer is larger than a request may be");
         return;
     }
-    answer->groups_count = body->groups_count;
-    for (int32_t i = 0; i < body->groups_count; i++) {
+    answer->groups_count = count;
+    for (int32_t i = 0; i < count; i++) {
         if (!describe_one(request, body->groups[i], &answer->groups[i]))
             return;
     }
@@ -395,6 +397,7 @@ void handle_list_groups(struct request *request)
     for (struct group *g = NULL; (g = coordinator_group_next(coordinator, g));) {
         if (!listed(body, g))
             continue;
+        CHECK(to); /* counted above */
         request_depends(request, g->lsn);
         to->group_state = bytes_text(group_state_name(g->state));
         to->group_type = bytes_text("Classic");

@@ -10,7 +10,7 @@ struct request;
 
 /* The coordinator's effects: finish the request that the token is. Everything is copied. */
 void handle_join_group_answer(
-    struct request *request, struct group *group, const struct group_join_answer *answer);
+    struct request *request, struct group *group, const struct group_join_answer *from);
 void handle_sync_group_answer(
     struct request *request, struct group *group, int16_t error, struct bytes assignment);
 

@@ -180,8 +180,9 @@ static void put_add(struct storage *storage, const struct unit_put *put)
     le_put16(room + 2, 0);
     le_put32(room + 4, (uint32_t)put->key.len);
     le_put32(room + 8, put->value.data ? (uint32_t)put->value.len : UINT32_MAX);
-    memcpy(room + WAL_PUT_HEAD, put->key.data, put->key.len);
-    if (put->value.len)
+    if (put->key.len)
+        memcpy(room + WAL_PUT_HEAD, put->key.data, put->key.len);
+    if (put->value.data && put->value.len)
         memcpy(room + WAL_PUT_HEAD + put->key.len, put->value.data, put->value.len);
 }
 

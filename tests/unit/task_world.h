@@ -162,7 +162,9 @@ static inline void world_begin(struct world *world, const mr_processor *processo
     const struct setting *given, size_t given_count, uint64_t seed)
 {
     char error[512];
-    *world = (struct world){ .random = random_seeded(seed), .target_partitions = 2 };
+    memset(world, 0, sizeof(*world)); /* too large for a compound literal on the stack */
+    world->random = random_seeded(seed);
+    world->target_partitions = 2;
     buffer_pool_init(&world->buffers, 1 << 20);
     cr_assert_eq(
         settings_init(&world->settings, processor, given, given_count, error, sizeof(error)), 0,

@@ -143,7 +143,7 @@ static void restart(struct world *world)
     slices_done(&world->slices);
     slices_init(&world->slices, &world->oracle.spec, &world->journal);
     world->slices.closed_end = closed_end;
-    const uint8_t *at = world->log.data, *end = at + world->log.len;
+    const uint8_t *at = world->log.data, *end = at ? at + world->log.len : NULL;
     for (int64_t offset = 0; at < end; offset++) {
         struct bytes key = bytes_of(at + 4, le_get32(at));
         at = key.data + key.len;
@@ -183,7 +183,7 @@ static void add(struct world *world)
 static void fire(struct world *world)
 {
     struct oracle *oracle = &world->oracle;
-    int64_t end, expected;
+    int64_t end, expected = 0;
     while (oracle_due(oracle, &expected)) {
         int64_t counts[KEYS];
         while (slices_due(&world->slices, oracle->watermark, &end) && end < expected) {

@@ -637,7 +637,7 @@ TEST(task, event_time_closes_windows_between_the_same_records_in_any_batch)
         struct random data = random_seeded(3);
         for (int p = 0; p < WORLD_PARTITIONS; p++) {
             for (int i = 0; i < 50; i++) {
-                char key[16];
+                char key[32];
                 struct world_record record = { i, key, i % 3 ? "w" : "v" };
                 (void)snprintf(key, sizeof(key), "%lld ",
                     (long long)(1000 + i * 3 - random_between(&data, 0, 30)));

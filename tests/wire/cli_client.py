@@ -168,7 +168,8 @@ def test_json_lines_round_trip_byte_for_byte():
              {"key_base64": b64(b"\xff\x00"), "value_base64": b64(bytes(range(256)))},
              {"key": "", "value": None, "timestamp": 1700000000456}, {"key": None, "value": ""}, {},
              {"value": {"nested": [1, None, "ü"]}},
-             {"value": "x", "headers": [{"name": "same", "value": "1"}, {"name": "same", "value_base64": b64(b"\xfe")}]},
+             {"value": "x", "headers": [{"name": "same", "value": "1"},
+                                        {"name": "same", "value_base64": b64(b"\xfe")}]},
              {"value": "tab\t nl\n quote\" back\\ nul\x00 é 日本 \U0001f600"}]
     produce(first, "\n".join(json.dumps(line) for line in lines), "-J")
     once = records(first)
