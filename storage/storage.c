@@ -269,6 +269,7 @@ static void close_finish(struct storage *storage, int status)
     storage->close_done = NULL;
     storage->close_status = status;
     storage->close_timer.fire = close_fired;
+    wal_rest(storage->wal);
     timer_set(
         storage->doors->timers, &storage->close_timer, clock_monotonic_ns(storage->doors->clock));
 }

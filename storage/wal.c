@@ -433,6 +433,13 @@ uint64_t wal_mark(struct wal *wal)
     return end;
 }
 
+void wal_rest(struct wal *wal)
+{
+    wal->config.idle_mark_ns = 0;
+    timer_cancel(wal->doors->timers, &wal->mark_timer);
+    timer_cancel(wal->doors->timers, &wal->interval_timer);
+}
+
 static void mark_fire(struct timer *timer)
 {
     struct wal *wal = container_of(timer, struct wal, mark_timer);

@@ -152,6 +152,9 @@ bool wal_idle(const struct wal *wal);
  * already or there is no room. Returns the position to wait for (wal_want_durable is done). */
 uint64_t wal_mark(struct wal *wal);
 
+/* Behind the last append, when idle: no timer begins a write any more. */
+void wal_rest(struct wal *wal);
+
 /* Both only move up. wal_release: lsn ≤ written. wal_recycle: lsn ≤ released. */
 void wal_release(struct wal *wal, uint64_t lsn);
 void wal_recycle(struct wal *wal, uint64_t lsn);

@@ -263,14 +263,22 @@ def refused_at_once(broker):
         return closed_by_peer(connection, 2)
 
 
+def wait_alone(broker):
+    """The harness' own question was the last connection, and it is gone."""
+    harness.wait_until(lambda: control(broker, b"GET /v1/status HTTP/1.1\r\n\r\n")[1]["connections"] == 0,
+                       what="no connections")
+
+
 def test_limits_of_connections():
     with harness.Broker({"max.connections": 5}) as broker:
+        wait_alone(broker)
         held = [connect(broker) for _ in range(5)]
         assert refused_at_once(broker)
-        assert said(broker, r"refused 1 connection: max\.connections")
+        harness.wait_until(lambda: said(broker, r"refused 1 connection: max\.connections"), what="a line")
         held.pop().close()
         harness.wait_until(lambda: not refused_at_once(broker), what="room again")
     with harness.Broker({"max.connections.per.ip": 2, "max.connections.per.ip.overrides": "127.0.0.9:4"}) as broker:
+        wait_alone(broker)
         held = [connect(broker) for _ in range(2)]
         assert refused_at_once(broker)
         other = [socket.create_connection((broker.host, broker.port), source_address=("127.0.0.9", 0))
