@@ -73,7 +73,7 @@ static int produce(char **argv)
     double began = now();
     for (uint64_t i = 0; i < count;) {
         rd_kafka_resp_err_t status = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(argv[3]),
-            RD_KAFKA_V_VALUE(value + i % 4096, size), RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_END);
+            RD_KAFKA_V_VALUE(&value[i % 4096], size), RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_END);
         if (status == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             (void)rd_kafka_poll(rk, 10);
         else

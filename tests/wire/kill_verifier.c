@@ -8,7 +8,7 @@
  * and the topic is read from the beginning:
  *
  *   lost        acknowledged, not there                       must be 0
- *   moved       there, at another offset than acknowledged    must be 0
+ *   moved       there, but not at the acknowledged offset     must be 0
  *   duplicated  there more than once                          must be 0 with `idempotent`
  *   disordered  a counter after a greater one                 must be 0 with `idempotent`
  *
@@ -27,12 +27,13 @@
 /* A pause of a millisecond after each BURST records keeps a run of many rounds readable at its end.
  */
 enum { PARTITIONS_MAX = 64, FLUSH_MS = 60000, READ_MS = 60000, BURST = 32 };
+enum { SEEN = 1, SEEN_IN_PLACE = 2 };
 
 struct partition {
     int64_t *offsets; /* by counter: acknowledged offset, -1 not yet, -2 failed */
     size_t count, capacity;
     /* while reading */
-    uint8_t *seen;
+    uint8_t *seen; /* by counter: SEEN bits */
     int64_t newest;
 };
 
@@ -163,12 +164,12 @@ static void take(struct verifier *v, int32_t p, const rd_kafka_message_t *messag
     size_t counter = strtoull(end + 1, &end, 10);
     must(*end == ':' && counter < partition->count, "a record nobody produced", head);
     v->read++;
-    v->duplicated += partition->seen[counter];
-    partition->seen[counter] = 1;
+    v->duplicated += partition->seen[counter] != 0;
+    partition->seen[counter] |= SEEN;
+    if (partition->offsets[counter] == message->offset)
+        partition->seen[counter] |= SEEN_IN_PLACE;
     v->disordered += (int64_t)counter < partition->newest;
     partition->newest = (int64_t)counter;
-    if (partition->offsets[counter] >= 0 && partition->offsets[counter] != message->offset)
-        v->moved++;
 }
 
 static void read_partition(struct verifier *v, rd_kafka_t *rk, const char *topic, int32_t p)
@@ -194,8 +195,11 @@ static void read_partition(struct verifier *v, rd_kafka_t *rk, const char *topic
         at = message->offset + 1;
         rd_kafka_message_destroy(message);
     }
-    for (size_t i = 0; i < partition->count; i++)
-        v->lost += partition->offsets[i] >= 0 && !partition->seen[i];
+    for (size_t i = 0; i < partition->count; i++) {
+        bool acked = partition->offsets[i] >= 0;
+        v->lost += acked && !partition->seen[i];
+        v->moved += acked && partition->seen[i] && !(partition->seen[i] & SEEN_IN_PLACE);
+    }
     free(partition->seen);
 }
 
