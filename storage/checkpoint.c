@@ -95,7 +95,8 @@ static struct segment_claim segment_load(struct cursor *cursor)
 static int log_load(struct storage *storage, struct cursor *cursor)
 {
     struct log *log = topics_log_by_id(storage, cursor_u32(cursor));
-    if (!log || !log_is_fresh(log))
+    /* The store came first: it may have raised the start already. */
+    if (!log || log->body->segment_count || log->body->epochs.count)
         return -EUCLEAN;
     struct log_body *body = log->body;
     log->start_offset = cursor_i64(cursor);

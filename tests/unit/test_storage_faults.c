@@ -1,0 +1,399 @@
+/* Storage when the disk is full, fails, or lies; and what time takes away: retention. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol/base/mem.h"
+#include "protocol/batch.h"
+#include "tests/test.h"
+#include "tests/unit/storage_test.h"
+
+static void put(struct storage_test *test, int expected)
+{
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    unit_put(&unit.unit, STORE_GROUP, bytes_text("g"), bytes_text("v"));
+    unit_test_commit(test, &unit);
+    cr_assert_eq(unit.status, expected);
+    if (unit.status == 0)
+        storage_test_wait(test, &unit.done);
+    unit_test_end(&unit);
+}
+
+/* ---- a full disk --------------------------------------------------------------------------- */
+
+TEST(faults, a_full_disk_refuses_appends_and_passes)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    test.doors.faults[CALL_WRITE] = (struct disk_fault){ -ENOSPC, ".log", 0 };
+    storage_test_pass(&test, 1200);
+    cr_assert(doors_test_said(&test.doors, "appends are refused until it does"));
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), -ENOSPC);
+    put(&test, 0);
+    storage_test_check(&test, log); /* from the ring */
+    storage_test_pass(&test, 5000);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), -ENOSPC);
+    storage_test_delete(&test, "t"); /* so somebody can make room */
+    log = storage_test_topic(&test, "u", 1);
+    test.doors.faults[CALL_WRITE].status = 0;
+    storage_test_pass(&test, 2200);
+    cr_assert(doors_test_said(&test.doors, "appends are accepted"));
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    cr_assert_eq(test.failed, 0);
+    storage_test_pass(&test, 1200);
+    storage_test_check(&test, log);
+    storage_test_end(&test);
+}
+
+TEST(faults, the_bytes_of_a_full_disk_are_written_when_it_has_room)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    test.doors.faults[CALL_WRITE] = (struct disk_fault){ -ENOSPC, ".log", 0 };
+    storage_test_pass(&test, 3000);
+    test.doors.faults[CALL_WRITE].status = 0;
+    storage_test_pass(&test, 2200);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_pass(&test, 1200);
+    storage_test_check(&test, log);
+    cr_assert_gt(storage_stats(test.storage).reads_warm, 0);
+    storage_test_kill(&test);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
+TEST(faults, keeps_a_minimum_of_free_space)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.disk_free_min = 1000000;
+    storage_test_open(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    test.doors.free_bytes = 999999;
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_pass(&test, 2200);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), -ENOSPC);
+    storage_test_check(&test, log);
+    cr_assert_gt(storage_stats(test.storage).writebacks, 0, "what is there is still written back");
+    test.doors.free_bytes = 1000000;
+    storage_test_pass(&test, 2200);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_end(&test);
+}
+
+TEST(faults, a_full_disk_only_delays_a_checkpoint)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    test.doors.faults[CALL_WRITE] = (struct disk_fault){ -ENOSPC, "meta.", 0 };
+    storage_test_pass(&test, 31000);
+    cr_assert_eq(storage_stats(test.storage).checkpoints, 0);
+    cr_assert_eq(test.failed, 0);
+    test.doors.faults[CALL_WRITE].status = 0;
+    storage_test_pass(&test, 2200);
+    cr_assert_geq(storage_stats(test.storage).checkpoints, 1);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_end(&test);
+}
+
+TEST(faults, a_stop_on_a_full_disk_ends_and_loses_nothing)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    test.doors.faults[CALL_WRITE] = (struct disk_fault){ -ENOSPC, NULL, 0 };
+    cr_assert_eq(storage_test_close(&test), -ENOSPC);
+    test.doors.faults[CALL_WRITE].status = 0;
+    storage_test_open(&test);
+    cr_assert(storage_was_unclean(test.storage));
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
+/* ---- errors that stop everything ----------------------------------------------------------- */
+
+/* The fault strikes; the next life has everything that was acknowledged. */
+static void fails_stop(
+    enum disk_call call, int status, const char *path, int64_t pass_ms, int told)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    test.doors.faults[call] = (struct disk_fault){ status, path, 0 };
+    struct unit_test unit = { 0 };
+    struct out batch = storage_test_batch(&test, log, 10, 10);
+    unit_init(&unit.unit, NULL);
+    unit_append(&unit.unit, log, bytes_of(batch.data, batch.len));
+    unit_test_commit(&test, &unit);
+    storage_test_pass(&test, pass_ms);
+    cr_assert_eq(test.failed, told, "call %d: %d", call, test.failed);
+    bool acknowledged = unit.done;
+    cr_assert_eq(acknowledged, call != CALL_SUBMIT);
+    put(&test, -EIO);
+    storage_test_crash(&test);
+    unit_test_end(&unit);
+    out_done(&batch);
+    test.doors.faults[call].status = 0;
+    test.failed = 0;
+    storage_test_open(&test);
+    log = storage_test_log(&test, "t", 0);
+    cr_assert_geq(log->end_offset, acknowledged ? 20 : 10);
+    storage_test_check(&test, log);
+    cr_assert_eq(storage_test_append(&test, log, 1, -1), 0);
+    storage_test_end(&test);
+}
+
+TEST(faults, fails_stop_when_a_write_or_sync_fails)
+{
+    fails_stop(CALL_SUBMIT, -EIO, "wal", 100, -EIO);
+    fails_stop(CALL_WRITE, -EIO, ".log", 1200, -EIO);
+    fails_stop(CALL_OPEN, -EACCES, ".log", 1200, -EACCES);
+    fails_stop(CALL_SYNC, -EIO, "t-0", 31000, -EIO);
+    fails_stop(CALL_SYNC, -ENOSPC, "meta.", 31000, -EIO); /* a sync is never tried again */
+}
+
+TEST(faults, reads_that_fail_fail_alone)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    storage_test_fill(&test, log, 100 * 1024);
+    storage_test_reopen(&test);
+    log = storage_test_log(&test, "t", 0);
+    struct buffer *buffer;
+    test.doors.faults[CALL_READ] = (struct disk_fault){ -EIO, ".log", 0 };
+    test.doors.faults[CALL_READ_NOWAIT] = (struct disk_fault){ -EIO, ".log", 0 };
+    cr_assert_eq(storage_test_read(&test, log, 0, 1000, &buffer), -EIO);
+    struct log_find_time find;
+    cr_assert_eq(storage_test_find(&test, log, 1, false, &find), -EIO);
+    cr_assert_eq(storage_test_append(&test, log, 1, -1), 0);
+    test.doors.faults[CALL_READ].status = 0;
+    test.doors.faults[CALL_READ_NOWAIT].status = 0;
+    storage_test_check(&test, log);
+    cr_assert_eq(test.failed, 0);
+    storage_test_end(&test);
+}
+
+/* ---- damage in the write-ahead log --------------------------------------------------------- */
+
+static uint64_t find_bytes(const uint8_t *bytes, size_t len, const char *what)
+{
+    const uint8_t *at = memmem(bytes, len, what, strlen(what));
+    cr_assert_not_null(at, "%s", what);
+    return (uint64_t)(at - bytes);
+}
+
+TEST(faults, a_damaged_batch_stops_its_log_and_no_other)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 2);
+    struct log *other = storage_test_log(&test, "t", 1);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(storage_test_append(&test, log, 5, -1), 0);
+        cr_assert_eq(storage_test_append(&test, other, 5, -1), 0);
+    }
+    storage_test_crash(&test);
+    size_t len;
+    uint8_t *bytes = doors_test_file(&test.doors, "wal/0000.wal", &len);
+    uint64_t at = find_bytes(bytes, len, "t-0@12 ");
+    mem_free(bytes);
+    doors_test_overwrite(&test.doors, "wal/0000.wal", at, "damage", 6);
+    storage_test_open(&test);
+    for (int life = 0; life < 2; life++) {
+        log = storage_test_log(&test, "t", 0);
+        other = storage_test_log(&test, "t", 1);
+        cr_assert(doors_test_said(&test.doors, "t-0: the batch at offset 10 is damaged"));
+        storage_test_check(&test, other);
+        cr_assert_eq(storage_test_append(&test, other, 1, -1), 0);
+        struct buffer *buffer;
+        cr_assert_eq(storage_test_read(&test, log, 0, 1 << 20, &buffer), 0);
+        struct bytes run = bytes_of(buffer->data, buffer->len);
+        struct batch_view batch;
+        int64_t offset = 0;
+        while (batch_next(&run, &batch) == BATCH_OK)
+            offset = batch_last_offset(&batch) + 1;
+        cr_assert_eq(offset, 10, "up to the damage and not further");
+        buffer_unref(buffer);
+        cr_assert_eq(storage_test_read(&test, log, 10, 1 << 20, &buffer), -EBADMSG);
+        cr_assert_eq(storage_test_append(&test, log, 1, -1), -EBADMSG);
+        if (life == 0)
+            storage_test_reopen(&test); /* the checkpoint remembers */
+    }
+    storage_test_end(&test);
+}
+
+TEST(faults, a_damaged_put_refuses_the_start_unless_loss_is_accepted)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    unit_put(&unit.unit, STORE_GROUP, bytes_text("group"), bytes_text("a value to damage"));
+    unit_test_commit(&test, &unit);
+    storage_test_wait(&test, &unit.done);
+    unit_test_end(&unit);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 5, -1), 0);
+    storage_test_crash(&test);
+    size_t len;
+    uint8_t *bytes = doors_test_file(&test.doors, "wal/0000.wal", &len);
+    uint64_t at = find_bytes(bytes, len, "a value to damage");
+    mem_free(bytes);
+    doors_test_overwrite(&test.doors, "wal/0000.wal", at, "A", 1);
+    struct storage *storage;
+    struct storage_hooks hooks = { 0 };
+    cr_assert_eq(storage_open(&storage, &test.config, &test.doors.doors, &hooks), -EUCLEAN);
+    cr_assert(doors_test_said(&test.doors, "a change of the state at"));
+    test.config.accept_loss = true;
+    storage_test_open(&test);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    struct bytes value;
+    cr_assert(!store_get(test.storage, STORE_GROUP, bytes_text("group"), &value, NULL));
+    storage_test_end(&test);
+}
+
+/* ---- retention ----------------------------------------------------------------------------- */
+
+static int segments(struct storage_test *test, int64_t from, int64_t to)
+{
+    int count = 0;
+    for (int64_t base = from; base < to; base++) {
+        char name[64];
+        (void)snprintf(name, sizeof(name), "t-0/%020" PRId64 ".log", base);
+        count += doors_test_exists(&test->doors, name);
+    }
+    return count;
+}
+
+TEST(retention, by_size)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.retention_check_ms = 1000;
+    test.timestamp = test.doors.wall_ms;
+    storage_test_open(&test);
+    struct topic *topic = storage_test_create(&test, "t", 1, "retention.bytes", "150000");
+    struct log *log = topic->logs[0];
+    storage_test_fill(&test, log, 400 * 1024);
+    int64_t end = log->end_offset;
+    storage_test_pass(&test, 2500);
+    cr_assert_gt(log->start_offset, 0);
+    cr_assert_eq(log->end_offset, end);
+    cr_assert_geq(log->size_bytes, 150000);
+    cr_assert_lt(log->size_bytes, 150000 + 65536);
+    storage_test_check(&test, log);
+    struct buffer *buffer;
+    cr_assert_eq(storage_test_read(&test, log, log->start_offset - 1, 100, &buffer), -ERANGE);
+    int64_t start = log->start_offset;
+    cr_assert_gt(segments(&test, 0, start), 0, "the files stay for a minute");
+    storage_test_pass(&test, 61000);
+    cr_assert_eq(segments(&test, 0, start), 0);
+    cr_assert_gt(segments(&test, start, end), 1);
+    storage_test_fill(&test, log, 200 * 1024);
+    storage_test_pass(&test, 2500);
+    cr_assert_gt(log->start_offset, start);
+    start = log->start_offset;
+    storage_test_kill(&test);
+    log = storage_test_log(&test, "t", 0);
+    cr_assert_eq(log->start_offset, start);
+    storage_test_check(&test, log);
+    cr_assert_gt(storage_stats(test.storage).replayed_records, 0);
+    storage_test_end(&test);
+}
+
+TEST(retention, by_time_takes_the_active_segment_too)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.retention_check_ms = 1000;
+    test.timestamp = test.doors.wall_ms;
+    storage_test_open(&test);
+    struct topic *topic = storage_test_create(&test, "t", 1, "retention.ms", "5000");
+    struct log *log = topic->logs[0];
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_pass(&test, 4000);
+    cr_assert_eq(log->start_offset, 0);
+    storage_test_pass(&test, 3000);
+    cr_assert_eq(log->start_offset, 10);
+    cr_assert_eq(log->size_bytes, 0);
+    cr_assert_eq(storage_test_append(&test, log, 5, -1), 0);
+    cr_assert_eq(log->end_offset, 15);
+    storage_test_check(&test, log);
+    storage_test_reopen(&test);
+    log = storage_test_log(&test, "t", 0);
+    cr_assert_eq(log->start_offset, 10);
+    cr_assert_eq(segments(&test, 0, 1), 0, "closing does not wait for the delay");
+    storage_test_check(&test, log);
+    storage_test_end(&test);
+}
+
+TEST(retention, does_not_believe_timestamps_of_the_far_future_and_spares_compacted_topics)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.retention_check_ms = 1000;
+    test.config.defaults.retention_ms = 5000;
+    storage_test_open(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    struct topic *compacted = storage_test_create(&test, "c", 1, "cleanup.policy", "compact");
+    test.timestamp = test.doors.wall_ms + INT64_C(100) * 24 * 3600 * 1000;
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    test.timestamp = test.doors.wall_ms;
+    cr_assert_eq(storage_test_append(&test, compacted->logs[0], 10, -1), 0);
+    storage_test_pass(&test, 7000);
+    cr_assert_eq(log->start_offset, 10);
+    cr_assert_eq(compacted->logs[0]->start_offset, 0);
+    storage_test_end(&test);
+}
+
+static int raise_start(struct storage_test *test, struct log *log, int64_t offset)
+{
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    int status = unit_raise_start(&unit.unit, log, offset);
+    if (status == 0) {
+        unit_test_commit(test, &unit);
+        cr_assert_eq(unit.status, 0);
+        storage_test_wait(test, &unit.done);
+    }
+    unit_test_end(&unit);
+    return status;
+}
+
+TEST(retention, records_can_be_deleted_up_to_the_high_watermark)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    storage_test_fill(&test, log, 100 * 1024);
+    cr_assert_eq(raise_start(&test, log, log->high_watermark + 1), -ERANGE);
+    cr_assert_eq(raise_start(&test, log, 15), 0);
+    cr_assert_eq(log->start_offset, 15);
+    struct buffer *buffer;
+    cr_assert_eq(storage_test_read(&test, log, 14, 100, &buffer), -ERANGE);
+    storage_test_check(&test, log);
+    /* All of it, while most still lies in the ring. */
+    int64_t end = log->end_offset;
+    cr_assert_eq(raise_start(&test, log, end), 0);
+    cr_assert_eq(log->size_bytes, 0);
+    cr_assert_eq(storage_test_append(&test, log, 7, -1), 0);
+    cr_assert_eq(storage_test_read(&test, log, end, 100, &buffer), 0);
+    buffer_unref(buffer);
+    storage_test_kill(&test);
+    log = storage_test_log(&test, "t", 0);
+    cr_assert_eq(log->start_offset, end);
+    cr_assert_eq(log->end_offset, end + 7);
+    storage_test_check(&test, log);
+    storage_test_end(&test);
+}
