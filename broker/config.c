@@ -613,8 +613,6 @@ void broker_config_finish(
     const struct config_key *keys = config_keys(&count);
     for (size_t i = 0; i < count; i++)
         store_value(config, &keys[i], broker_config_value(config, &keys[i], NULL));
-    int64_t minutes = given_number(config, "offsets.retention.minutes");
-    config->offsets_retention_ms = minutes * MS_PER_MINUTE;
     const char *disk = config_given(config, "disk").text;
     config->disk = strcmp(disk, "io_uring") == 0 ? DISK_CHOICE_URING
                    : strcmp(disk, "plain") == 0  ? DISK_CHOICE_PLAIN

@@ -99,7 +99,7 @@ struct broker_config {
 
     /* topics */
     struct topic_config topic_defaults;
-    int32_t num_partitions, default_replication_factor;
+    int32_t num_partitions;
     bool auto_create_topics, delete_topics;
     bool replication_factor_clamp; /* take any replication factor as 1 */
 
@@ -107,7 +107,6 @@ struct broker_config {
     int64_t fetch_max_bytes;
     int64_t producer_id_expiration_ms;
     int32_t offset_metadata_max_bytes;
-    int64_t offsets_retention_ms, offsets_retention_check_ms;
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_min_session_timeout_ms, group_max_session_timeout_ms;
     int32_t group_max_size;

@@ -23,6 +23,8 @@
 #define WHY_CORDONED         "There is one data directory."
 #define WHY_METRICS          "Kafka's metrics and their reporters do not exist here."
 #define WHY_OFFSETS          "Offsets and groups are in the data directory, not in a topic."
+#define WHY_OFFSETS_KEPT     "Committed offsets are kept: nothing lets them expire yet."
+#define WHY_ONE_COPY         "On one node a topic has one copy."
 #define WHY_ONE_NODE         "One node: there is no other broker to talk to."
 #define WHY_PARTITIONS_LIMIT "Limits DescribeTopicPartitions, which is not served yet."
 #define WHY_PROTOCOLS        "Groups of the classic protocol are the only ones served yet."
@@ -175,9 +177,7 @@ static const struct config_key keys[] = {
     UNUSED("cordoned.log.dirs", LIST, "", WHY_CORDONED),
     REFUSED("create.topic.policy.class.name", CLASS, NULL,
         "A Java class that forbids topics can't be loaded here."),
-    NUMBER("default.replication.factor", INT, "1", -1, 32767, INT32, default_replication_factor,
-        "Replication factor of a topic that is made without one; on one node every factor means "
-        "one copy."),
+    UNUSED_NUMBER("default.replication.factor", INT, "1", -1, 32767, WHY_ONE_COPY),
     UNUSED_NUMBER(
         "delegation.token.expiry.check.interval.ms", LONG, "3600000", 1, INT64_MAX, WHY_TOKEN),
     UNUSED_NUMBER("delegation.token.expiry.time.ms", LONG, "86400000", 1, INT64_MAX, WHY_TOKEN),
@@ -441,10 +441,9 @@ static const struct config_key keys[] = {
     UNUSED("offsets.commit.required.acks", STRING, NULL, WHY_REMOVED),
     UNUSED_NUMBER("offsets.commit.timeout.ms", INT, "5000", 1, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("offsets.load.buffer.size", INT, "5242880", 1, INT32_MAX, WHY_OFFSETS),
-    NUMBER("offsets.retention.check.interval.ms", LONG, "600000", 1, INT64_MAX, INT64,
-        offsets_retention_check_ms, "How often committed offsets are looked through for old ones."),
-    READ_NUMBER("offsets.retention.minutes", INT, "10080", 1, INT32_MAX,
-        "Minutes that committed offsets of a group without members are kept."),
+    UNUSED_NUMBER(
+        "offsets.retention.check.interval.ms", LONG, "600000", 1, INT64_MAX, WHY_OFFSETS_KEPT),
+    UNUSED_NUMBER("offsets.retention.minutes", INT, "10080", 1, INT32_MAX, WHY_OFFSETS_KEPT),
     UNUSED_NUMBER("offsets.topic.compression.codec", INT, "0", INT32_MIN, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("offsets.topic.num.partitions", INT, "50", 1, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("offsets.topic.replication.factor", SHORT, "3", 1, 32767, WHY_OFFSETS),

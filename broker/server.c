@@ -300,10 +300,8 @@ static int open_disk(struct server *server)
 {
     enum disk_choice choice = server->config->disk;
     int status = -ENOSYS;
-#ifdef HAVE_DISK_URING
     if (choice != DISK_CHOICE_PLAIN)
         status = disk_uring_create(&server->doors.disk);
-#endif
     if (status && choice == DISK_CHOICE_URING) {
         doors_say(&server->doors, LOG_ERROR, "disk=io_uring: %s", strerror(-status));
         return status;

@@ -156,7 +156,6 @@ TEST(config, defaults)
     cr_assert_eq(config->frames_bytes_max, 32 << 20);
     cr_assert_eq(config->socket_request_max_bytes, 32 << 20);
     cr_assert_eq(config->topic_defaults.retention_ms, INT64_C(604800000));
-    cr_assert_eq(config->offsets_retention_ms, INT64_C(604800000));
     finish(&reading);
 }
 
