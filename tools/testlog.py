@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """testlog.py NAME TESTLOG.JSON MESON_EXIT_CODE - count the test cases of one `meson test`.
+testlog.py --self-test - show that it counts right.
 
 A test that speaks TAP counts by its cases, another one as one case. A test that ended badly without a failed
 case of its own (a crash, a leak, a timeout, a plan not kept) counts as one more failure. Failures and skips
@@ -7,6 +8,8 @@ are told on stdout with their reasons; descriptor 3 gets "PASSED FAILED SKIPPED"
 be what a whole run wrote.
 """
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -56,20 +59,60 @@ def count_test(name, test, totals):
             print("    |", line)
 
 
+def count_log(name, tests, meson_code):
+    """{"passed": N, "failed": N, "skipped": N}, or None when the log and the exit code do not go together."""
+    totals = {"passed": 0, "failed": 0, "skipped": 0}
+    for test in tests:
+        count_test(name, test, totals)
+    return totals if tests and (meson_code == 0 or totals["failed"]) else None
+
+
 def main():
     name, path, meson_code = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    totals = {"passed": 0, "failed": 0, "skipped": 0}
     try:
         with open(path, encoding="utf-8") as log:
             tests = [json.loads(line) for line in log if line.strip()]
     except OSError as problem:
         sys.exit(f"testlog.py: {problem}")
-    for test in tests:
-        count_test(name, test, totals)
-    if not tests or (meson_code != 0 and totals["failed"] == 0):
+    totals = count_log(name, tests, meson_code)
+    if totals is None:
         sys.exit(f"testlog.py: meson test ended with {meson_code}, but the log of {name} tells no failure")
     os.write(3, f"{totals['passed']} {totals['failed']} {totals['skipped']}\n".encode())
 
 
+# ---- the self-test: (what, tests of a log, meson's exit code) -> passed, failed, skipped -------------
+
+def entry(result, stdout="", returncode=0):
+    return {"name": "x", "result": result, "stdout": stdout, "returncode": returncode}
+
+
+SELF_TESTS = [
+    ("TAP counts by cases", [entry("OK", "1..2\nok 1 - a\nok 2 - b\n")], 0, (2, 0, 0)),
+    ("a failed case fails", [entry("FAIL", "1..2\nok 1 - a\nnot ok 2 - b\n", 1)], 1, (1, 1, 0)),
+    ("a skipped case is no passed one", [entry("OK", "1..2\nok 1 - a\nok 2 - b # SKIP why\n")], 0, (1, 0, 1)),
+    ("Criterion's cases have no numbers", [entry("OK", "TAP version 13\n1..1\nok - a::b  (0.00s)\n")], 0, (1, 0, 0)),
+    ("a crash behind green cases fails", [entry("ERROR", "1..1\nok 1 - a\n", 134)], 1, (1, 1, 0)),
+    ("a test without TAP is one case", [entry("OK", "done\n"), entry("FAIL", "no\n", 1)], 1, (1, 1, 0)),
+    ("a timeout fails", [entry("TIMEOUT", "1..9\nok 1 - a\n")], 1, (1, 1, 0)),
+    ("a skipped test is no passed one", [entry("SKIP", "", 77)], 0, (0, 0, 1)),
+    ("an empty log is no success", [], 0, None),
+    ("meson's failure is not lost", [entry("OK", "1..1\nok 1 - a\n")], 1, None),
+]
+
+
+def self_test():
+    print(f"1..{len(SELF_TESTS)}")
+    good = True
+    for number, (what, tests, code, wanted) in enumerate(SELF_TESTS, 1):
+        with contextlib.redirect_stdout(io.StringIO()):
+            totals = count_log("self-test", tests, code)
+        right = (tuple(totals.values()) if totals else None) == wanted
+        good = good and right
+        print("ok" if right else "not ok", number, "-", what)
+    return good
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--self-test"]:
+        sys.exit(0 if self_test() else 1)
     main()
