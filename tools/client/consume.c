@@ -539,6 +539,11 @@ static int open_session(struct consume *consume)
     rd_kafka_conf_t *conf = session_conf(&consume->session, &settings->common);
 
     int code = session_set(&settings->common, conf, "enable.partition.eof", "true");
+    /* librdkafka looks only once in a second whether a queue that was full has room again. So its
+     * size in messages does not count, only that in bytes (queued.max.messages.kbytes: 64 MiB in
+     * all). */
+    if (!code)
+        code = session_set(&settings->common, conf, "queued.min.messages", "10000000");
     if (!code)
         code = session_set(&settings->common, conf, "isolation.level", settings->isolation);
     if (!code)
