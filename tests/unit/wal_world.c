@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "protocol/base/mem.h"
@@ -328,4 +329,86 @@ void world_peek(struct world *world, const char *path, uint64_t position, void *
     cr_assert_eq(disk->read(file, position, data, len, &got), 0);
     cr_assert_eq(got, len);
     disk->close(file);
+}
+
+/* ---- images ---- */
+
+static void path_of(int index, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s/%04d.wal", dir, index);
+}
+
+static uint8_t *file_bytes(struct world *world, int index)
+{
+    char path[64];
+    path_of(index, path, sizeof(path));
+    struct disk *disk = &world->sim.disk;
+    struct disk_file *file = NULL;
+    if (disk->table->open(disk, path, DISK_READ, &file) < 0)
+        return NULL;
+    uint8_t *bytes = mem_zalloc(1, WORLD_FILE_BYTES);
+    size_t len;
+    cr_assert_eq(disk->table->read(file, 0, bytes, WORLD_FILE_BYTES, &len), 0);
+    disk->table->close(file);
+    return bytes;
+}
+
+struct world_image *world_save(struct world *world)
+{
+    cr_assert_null(world->wal);
+    struct world_image *image = mem_zalloc(1, sizeof(*image));
+    for (int i = 0; i < WORLD_FILES_MAX; i++)
+        image->files[i] = file_bytes(world, i);
+    memcpy(image->groups, world->groups, sizeof(image->groups));
+    image->group_count = world->group_count;
+    image->next_number = world->next_number;
+    image->promised = world->promised;
+    image->promised_durable = world->promised_durable;
+    image->from = world->from;
+    return image;
+}
+
+void world_load(struct world *world, const struct world_image *image)
+{
+    cr_assert_null(world->wal);
+    struct disk *disk = &world->sim.disk;
+    for (int i = 0; i < WORLD_FILES_MAX; i++) {
+        char path[64];
+        path_of(i, path, sizeof(path));
+        (void)disk->table->remove(disk, path);
+        if (!image->files[i])
+            continue;
+        struct disk_file *file = NULL;
+        cr_assert_eq(disk->table->open(disk, path, DISK_WRITE | DISK_CREATE, &file), 0);
+        struct iovec iov = { image->files[i], WORLD_FILE_BYTES };
+        cr_assert_eq(disk->table->writev(file, 0, &iov, 1), 0);
+        cr_assert_eq(disk->table->sync(file), 0);
+        disk->table->close(file);
+    }
+    cr_assert_eq(disk->table->sync_dir(disk, dir), 0);
+    memcpy(world->groups, image->groups, sizeof(image->groups));
+    world->group_count = image->group_count;
+    world->next_number = image->next_number;
+    world->promised = image->promised;
+    world->promised_durable = image->promised_durable;
+    world->from = image->from;
+}
+
+void world_image_free(struct world_image *image)
+{
+    for (int i = 0; i < WORLD_FILES_MAX; i++)
+        mem_free(image->files[i]);
+    mem_free(image);
+}
+
+bool world_is(struct world *world, const struct world_image *image)
+{
+    bool same = true;
+    for (int i = 0; i < WORLD_FILES_MAX; i++) {
+        uint8_t *bytes = file_bytes(world, i);
+        same &= !bytes == !image->files[i] &&
+                (!bytes || memcmp(bytes, image->files[i], WORLD_FILE_BYTES) == 0);
+        mem_free(bytes);
+    }
+    return same;
 }

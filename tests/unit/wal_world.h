@@ -73,4 +73,18 @@ void world_poke(
     struct world *world, const char *path, uint64_t position, const void *data, size_t len);
 void world_peek(struct world *world, const char *path, uint64_t position, void *data, size_t len);
 
+/* What the medium and the model hold between two lives, to try several continuations. */
+enum { WORLD_FILES_MAX = 8 };
+struct world_image {
+    uint8_t *files[WORLD_FILES_MAX]; /* NULL: absent */
+    struct world_group groups[WORLD_GROUPS_MAX];
+    size_t group_count;
+    uint64_t next_number, promised, promised_durable, from;
+};
+struct world_image *world_save(struct world *world);
+void world_load(struct world *world, const struct world_image *image);
+void world_image_free(struct world_image *image);
+/* The files and model are the same bytes. */
+bool world_is(struct world *world, const struct world_image *image);
+
 #endif

@@ -1,0 +1,665 @@
+/*
+ * The write-ahead log on bytes that are not what was written: torn tails, dead histories, damage
+ * below what was durable, files that are missing, foreign or of another format.
+ */
+#include "storage/wal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "protocol/base/mem.h"
+#include "protocol/crc32c.h"
+#include "storage/wal_format.h"
+#include "tests/test.h"
+#include "tests/unit/wal_world.h"
+
+enum { SECTOR = 512 };
+static const char file_0[] = "/wal/0000.wal";
+static const char file_1[] = "/wal/0001.wal";
+
+/* A log of `count` durable groups in its first file, closed. */
+static struct world *world_with(uint64_t seed, int count)
+{
+    struct world *world = world_create(seed);
+    world_open(world);
+    for (int i = 0; i < count; i++)
+        (void)world_append_durable(world);
+    world_close(world);
+    return world;
+}
+
+/* Opens what is there, lives on for a bit, and opens again. */
+static void world_goes_on(struct world *world)
+{
+    world_open(world);
+    (void)world_append_durable(world);
+    (void)world_append_durable(world);
+    world_kill(world);
+    world_open(world);
+    (void)world_append_durable(world);
+    world_power(world);
+    world_open(world);
+    world_close(world);
+}
+
+/* ---- torn tails ---- */
+
+/* Sectors [from, to) of the last write, by `arrived`. */
+struct tear {
+    struct world *world;
+    struct world_image *before, *after;
+    uint64_t from, to;
+    size_t whole; /* groups before that write */
+};
+
+static struct tear tear_make(uint64_t seed, const struct world_image *stale)
+{
+    struct tear tear = { .world = world_with(seed, 5) };
+    struct world *world = tear.world;
+    world_open(world);
+    (void)world_append_durable(world);
+    world_close(world);
+    world_open(world);
+    tear.whole = world->group_count;
+    tear.from = wal_appended(world->wal);
+    for (int i = 0; i < 9; i++)
+        cr_assert_eq(world_append(world), 0);
+    world_run(world);
+    tear.to = wal_written(world->wal);
+    cr_assert_eq(wal_stats(world->wal).writes, 1);
+    cr_assert_geq(tear.to - tear.from, 2 * WAL_BLOCK);
+    cr_assert_lt(tear.to, WORLD_FILE_BYTES);
+    world_close(world);
+    tear.after = world_save(world);
+    tear.before = world_save(world);
+    if (stale)
+        memcpy(tear.before->files[0] + tear.from, stale->files[0] + tear.from, tear.to - tear.from);
+    else
+        memset(tear.before->files[0] + tear.from, 0, tear.to - tear.from);
+    return tear;
+}
+
+static void tear_done(struct tear *tear)
+{
+    world_image_free(tear->before);
+    world_image_free(tear->after);
+    world_destroy(tear->world);
+}
+
+/* The groups up to the first lost sector must be there, and the log goes on. */
+static void tear_try(
+    struct tear *tear, bool (*arrived)(uint64_t sector, uint64_t chosen), uint64_t k)
+{
+    struct world *world = tear->world;
+    world_load(world, tear->after);
+    uint64_t first_lost = tear->to;
+    for (uint64_t at = tear->from; at < tear->to; at += SECTOR) {
+        if (arrived((at - tear->from) / SECTOR, k))
+            continue;
+        world_poke(world, file_0, at, tear->before->files[0] + at, SECTOR);
+        if (first_lost == tear->to)
+            first_lost = at;
+    }
+    size_t expected = tear->whole;
+    while (expected < tear->after->group_count && tear->after->groups[expected].end <= first_lost)
+        expected++;
+    world->promised = world->promised_durable = tear->from;
+    world_open(world);
+    cr_assert_eq(world->found.damaged, 0);
+    cr_assert_eq(world->found.lost, false);
+    cr_assert_geq(world->group_count, expected, "sector %lu", (unsigned long)k);
+    world_close(world);
+    world_goes_on(world);
+}
+
+static bool arrived_before(uint64_t sector, uint64_t chosen)
+{
+    return sector < chosen;
+}
+static bool arrived_but_one(uint64_t sector, uint64_t chosen)
+{
+    return sector != chosen;
+}
+static bool arrived_from(uint64_t sector, uint64_t chosen)
+{
+    return sector >= chosen;
+}
+
+static void tears(const struct world_image *stale)
+{
+    for (uint64_t seed = 20; seed < 24; seed++) {
+        struct tear tear = tear_make(seed, stale);
+        uint64_t sectors = (tear.to - tear.from) / SECTOR;
+        for (uint64_t k = 0; k <= sectors; k++) {
+            tear_try(&tear, arrived_before, k);
+            tear_try(&tear, arrived_but_one, k);
+            tear_try(&tear, arrived_from, k);
+        }
+        tear_done(&tear);
+    }
+}
+
+TEST(wal_damage, a_write_torn_at_any_sector_is_a_tail)
+{
+    tears(NULL);
+}
+
+/* The blocks of the torn write held records of an earlier turn of the file. */
+TEST(wal_damage, a_torn_write_over_old_records_is_a_tail)
+{
+    struct world *old = world_with(77, 14);
+    struct world_image *stale = world_save(old);
+    tears(stale);
+    world_image_free(stale);
+    world_destroy(old);
+}
+
+TEST(wal_damage, a_cut_group_is_no_group)
+{
+    struct world *world = world_with(30, 3);
+    world_open(world);
+    uint64_t at = wal_appended(world->wal);
+    /* One group of three records, each in a block of its own. */
+    cr_assert_eq(wal_begin(world->wal, (size_t)3 * WAL_BLOCK), 0);
+    struct wal_head head = { .type = WAL_USER + 1, .len = WAL_BLOCK - 64 };
+    for (int i = 0; i < 3; i++) {
+        uint64_t lsn;
+        memset(wal_add(world->wal, &head, &lsn), i, head.len);
+    }
+    (void)wal_end(world->wal);
+    world_run(world);
+    world_close(world);
+    uint8_t zeros[64] = { 0 };
+    world_poke(world, file_0, at + (uint64_t)2 * WAL_BLOCK, zeros, sizeof(zeros));
+    world_goes_on(world); /* the replay would meet records it does not know */
+    cr_assert_eq(world->replayed_count, 3 + 3);
+    world_destroy(world);
+}
+
+/* ---- dead histories ---- */
+
+/* Life 1 writes a tail of which the first block is lost; life 2 writes something else of the same
+ * sizes over the hole and dies. What life 1 had written behind it must stay dead. */
+TEST(wal_damage, a_dead_tail_does_not_come_back)
+{
+    size_t dead_seen = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct world *world = world_with(seed, 3);
+        struct world_image *base = world_save(world);
+        world_open(world);
+        uint64_t from = wal_appended(world->wal);
+        for (int i = 0; i < 6; i++) {
+            cr_assert_eq(world_append(world), 0);
+            world_run(world); /* a write each */
+        }
+        uint64_t to = wal_written(world->wal);
+        world_close(world);
+        /* The first write is lost, the others arrived. */
+        world_poke(world, file_0, from, base->files[0] + from, WAL_BLOCK);
+        world->promised = world->promised_durable = from;
+        for (int life = 0; life < 4; life++) {
+            world_open(world);
+            cr_assert_eq(world->group_count, 3 + (size_t)life);
+            /* The same lengths again, other bytes: the same group numbers. */
+            cr_assert_eq(world_append(world), 0);
+            wal_want_durable(world->wal, wal_appended(world->wal));
+            world_run(world);
+            dead_seen += wal_written(world->wal) < to;
+            if (life % 2)
+                world_kill(world);
+            else
+                world_power(world);
+        }
+        world_goes_on(world);
+        world_image_free(base);
+        world_destroy(world);
+    }
+    cr_assert_gt(dead_seen, 40, "the dead tail was always overwritten");
+}
+
+/* Unflushed writes: a later file arrived on the medium, an earlier one's end did not. */
+TEST(wal_damage, a_later_file_without_its_past_is_dead)
+{
+    struct world *world = world_with(41, 2);
+    world_open(world);
+    uint64_t hole = wal_appended(world->wal);
+    while (wal_written(world->wal) < (uint64_t)WORLD_FILE_BYTES + 3 * WAL_BLOCK) {
+        int status = world_append(world);
+        world_run(world);
+        wal_release(world->wal, wal_written(world->wal));
+        cr_assert(status == 0 || status == -EAGAIN);
+    }
+    world_close(world);
+    uint8_t zeros[WAL_BLOCK] = { 0 };
+    world_poke(world, file_0, hole, zeros, sizeof(zeros));
+    world->promised = world->promised_durable = hole;
+    world_open(world);
+    cr_assert_eq(world->group_count, 2);
+    world_close(world);
+    for (int i = 0; i < 30; i++) {
+        world_open(world);
+        (void)world_append_durable(world);
+        (void)world_append_durable(world);
+        world_close(world);
+    }
+    cr_assert_gt(world->groups[world->group_count - 1].end, WORLD_FILE_BYTES);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_second_recovery_finds_the_same_and_writes_nothing)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct world *world = world_with(seed, 4);
+        world_open(world);
+        for (int i = 0; i < 8; i++) {
+            (void)world_append(world);
+            wal_turn(world->wal);
+            (void)sim_step(&world->sim);
+        }
+        world_power(world);
+        world_open(world);
+        struct wal_found first = world->found;
+        uint64_t next = wal_appended(world->wal);
+        world_close(world);
+        struct world_image *image = world_save(world);
+        for (int i = 0; i < 3; i++) {
+            world_open(world);
+            cr_assert_eq(memcmp(&first, &world->found, sizeof(first)), 0);
+            cr_assert_eq(wal_appended(world->wal), next);
+            world_close(world);
+            cr_assert(world_is(world, image));
+        }
+        world_image_free(image);
+        world_destroy(world);
+    }
+}
+
+/* ---- damage below the durable position ---- */
+
+/* Every byte of a group's record that others behind it call durable: a damaged payload is shown as
+ * damaged, a damaged header is refused. */
+TEST(wal_damage, any_flipped_bit_below_the_durable_position_is_found)
+{
+    struct world *world = world_with(50, 6);
+    struct world_image *image = world_save(world);
+    struct world_group victim = world->groups[2];
+    uint64_t durable = world->groups[4].end;
+    unsigned damaged = 0, refused = 0, harmless = 0;
+    for (uint64_t at = WAL_BLOCK; at < durable; at += at < victim.lsn || at > victim.end ? 64 : 1) {
+        world_load(world, image);
+        cr_assert_eq(sim_flip(&world->sim, file_0, at, (uint8_t)(1 << (at % 8))), 0);
+        int status = world_try_open(world);
+        if (status == -EUCLEAN) {
+            refused++;
+            cr_assert_null(world->wal);
+            continue;
+        }
+        cr_assert_eq(status, 0);
+        cr_assert_eq(world->replayed_count, 6, "byte %lu", (unsigned long)at);
+        for (size_t i = 0; i < 6; i++) {
+            cr_assert_eq(world->replayed[i].number, world->groups[i].number);
+            cr_assert_eq(world->replayed[i].damaged,
+                world->groups[i].lsn <= at && at < world->groups[i].end && world->found.damaged);
+        }
+        cr_assert_leq(world->found.damaged, 1);
+        damaged += world->found.damaged == 1;
+        harmless += world->found.damaged == 0; /* padding */
+        world_close(world);
+    }
+    cr_assert_gt(damaged, 10);
+    cr_assert_geq(refused, 64);
+    cr_assert_gt(harmless, 10);
+    world_image_free(image);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_flipped_bit_above_the_durable_position_is_a_torn_tail)
+{
+    struct world *world = world_with(51, 6);
+    struct world_image *image = world_save(world);
+    struct world_group last = world->groups[5];
+    for (uint64_t at = last.lsn; at < last.end; at++) {
+        world_load(world, image);
+        world->promised = world->promised_durable = world->groups[4].end;
+        cr_assert_eq(sim_flip(&world->sim, file_0, at, 0x10), 0);
+        world_open(world);
+        cr_assert_geq(world->group_count, 5);
+        cr_assert_eq(world->found.damaged, 0);
+        world_close(world);
+    }
+    world_goes_on(world);
+    world_image_free(image);
+    world_destroy(world);
+}
+
+TEST(wal_damage, accepted_loss_is_lost_once)
+{
+    for (uint64_t seed = 60; seed < 70; seed++) {
+        struct world *world = world_with(seed, 8);
+        uint64_t victim = world->groups[3].lsn;
+        cr_assert_eq(sim_flip(&world->sim, file_0, victim + 9, 4), 0);
+        cr_assert_eq(world_try_open(world), -EUCLEAN);
+        world->config.accept_loss = true;
+        world->promised = world->promised_durable = victim;
+        world_open(world);
+        cr_assert_eq(world->group_count, 3);
+        cr_assert(world->found.lost);
+        cr_assert_geq(wal_appended(world->wal), (uint64_t)WORLD_FILE_BYTES,
+            "not among records that speak of what is lost");
+        (void)world_append_durable(world);
+        world_power(world);
+        world->config.accept_loss = false;
+        world_open(world);
+        cr_assert_eq(world->group_count, 4);
+        cr_assert(!(world->found.lost));
+        /* A torn tail in the new history is no damage, whatever the dead say. */
+        (void)world_append_durable(world);
+        uint64_t torn = world->groups[4].lsn;
+        world_close(world);
+        struct world_image *image = world_save(world);
+        int slot = 0;
+        while (!image->files[slot] || le_get64(image->files[slot] + 16) != torn / WORLD_FILE_BYTES)
+            slot++;
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/wal/%04d.wal", slot);
+        cr_assert_eq(sim_flip(&world->sim, path, torn % WORLD_FILE_BYTES + 9, 4), 0);
+        world->promised = world->promised_durable = torn;
+        world_open(world);
+        cr_assert_eq(world->group_count, 4);
+        world_close(world);
+        world_goes_on(world);
+        world_image_free(image);
+        world_destroy(world);
+    }
+}
+
+/* ---- checkpoints ---- */
+
+/* A log of several files with the checkpoint in its middle. */
+static struct world *world_long(uint64_t seed, bool durable)
+{
+    struct world *world = world_create(seed);
+    world_open(world);
+    while (wal_written(world->wal) < (uint64_t)2 * WORLD_FILE_BYTES + WORLD_FILE_BYTES / 2) {
+        int status = world_append(world);
+        cr_assert(status == 0 || status == -EAGAIN);
+        if (durable)
+            wal_want_durable(world->wal, wal_appended(world->wal));
+        world_run(world);
+        wal_release(world->wal, wal_written(world->wal));
+        if (wal_written(world->wal) > WORLD_FILE_BYTES + WORLD_FILE_BYTES / 2 && !world->from)
+            world_checkpoint(world, WORLD_FILE_BYTES + WORLD_FILE_BYTES / 3);
+    }
+    world_close(world);
+    return world;
+}
+
+TEST(wal_damage, what_is_checkpointed_is_not_shown)
+{
+    struct world *world = world_long(80, true);
+    world_open(world);
+    cr_assert_gt(world->replayed_count, 3);
+    cr_assert_geq(world->replayed[0].lsn, world->from);
+    cr_assert_lt(world->replayed_count, world->group_count);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, damaged_payloads_below_the_checkpoint_do_not_matter)
+{
+    struct world *world = world_long(81, true);
+    unsigned flipped = 0;
+    for (size_t i = 0; i < world->group_count; i++) {
+        const struct world_group *group = &world->groups[i];
+        if (group->end > world->from || group->lsn < WORLD_FILE_BYTES ||
+            group->end - group->lsn < 128)
+            continue;
+        uint64_t at = group->lsn % WORLD_FILE_BYTES + 64;
+        flipped += sim_flip(&world->sim, file_1, at, 1) == 0;
+    }
+    cr_assert_gt(flipped, 3);
+    world_open(world);
+    cr_assert_eq(world->found.damaged, 0);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_damaged_header_below_the_checkpoint_hides_the_rest)
+{
+    struct world *world = world_long(82, true);
+    size_t i = 0;
+    while (world->groups[i].lsn < WORLD_FILE_BYTES)
+        i++;
+    uint64_t at = world->groups[i + 1].lsn % WORLD_FILE_BYTES;
+    cr_assert_eq(sim_flip(&world->sim, file_1, at, 1), 0);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world_open(world); /* and nothing is lost in truth */
+    cr_assert(world->found.lost);
+    world_close(world);
+    world_destroy(world);
+}
+
+/* Mode `os`: checkpointed, written, never flushed, and then the power went. */
+TEST(wal_damage, a_log_that_ends_below_its_checkpoint_goes_on_above)
+{
+    struct world *world = world_create(83);
+    world_open(world);
+    (void)world_append_durable(world);
+    uint64_t hole = wal_appended(world->wal);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(world_append(world), 0);
+        world_run(world);
+    }
+    world_checkpoint(world, wal_written(world->wal));
+    cr_assert_gt(world->from, hole);
+    world_close(world);
+    uint8_t zeros[WAL_BLOCK] = { 0 };
+    for (uint64_t at = hole; at < WORLD_FILE_BYTES; at += sizeof(zeros))
+        world_poke(world, file_0, at, zeros, sizeof(zeros));
+    world_open(world); /* checks that positions stay above `from` */
+    cr_assert_eq(world->replayed_count, 0);
+    for (int i = 0; i < 3; i++) {
+        (void)world_append_durable(world);
+        world_close(world);
+        world_open(world);
+        cr_assert_eq(world->replayed_count, (size_t)i + 1);
+    }
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_checkpoint_at_the_end_of_a_file_needs_no_next_one)
+{
+    struct world *world = world_create(84);
+    world_open(world);
+    size_t max = wal_group_max(world->wal);
+    struct wal_head head = { .type = WAL_USER };
+    uint64_t lsn, left = WORLD_FILE_BYTES - WAL_BLOCK - 64; /* behind the RESUME record */
+    while (left > 0) {
+        size_t size = left < max ? left : max;
+        head.len = (uint32_t)size - 64;
+        cr_assert_eq(wal_begin(world->wal, size), 0);
+        memset(wal_add(world->wal, &head, &lsn), 1, head.len);
+        (void)wal_end(world->wal);
+        world_run(world);
+        left -= size;
+        if (wal_written(world->wal) % WAL_BLOCK == 0 && left > 0)
+            left = WORLD_FILE_BYTES - wal_written(world->wal);
+    }
+    cr_assert_eq(wal_written(world->wal), WORLD_FILE_BYTES);
+    wal_release(world->wal, WORLD_FILE_BYTES);
+    wal_recycle(world->wal, WORLD_FILE_BYTES);
+    world->from = WORLD_FILE_BYTES;
+    world_close(world);
+    for (int i = 0; i < 3; i++) {
+        world_open(world);
+        cr_assert_eq(world->replayed_count, (size_t)i);
+        (void)world_append_durable(world);
+        world_power(world);
+    }
+    world_open(world);
+    world_destroy(world);
+}
+
+/* ---- files ---- */
+
+TEST(wal_damage, one_torn_copy_of_a_file_header_is_enough)
+{
+    struct world *world = world_with(90, 4);
+    struct world_image *image = world_save(world);
+    for (int copy = 0; copy < 2; copy++) {
+        world_load(world, image);
+        uint8_t zeros[SECTOR] = { 0 };
+        world_poke(world, file_0, (uint64_t)copy * WAL_FILE_HEAD_COPY, zeros, sizeof(zeros));
+        world_open(world);
+        cr_assert_eq(world->replayed_count, 4);
+        world_close(world);
+    }
+    world_image_free(image);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_file_without_its_header_is_damage)
+{
+    struct world *world = world_with(91, 4);
+    uint8_t zeros[WAL_BLOCK] = { 0 };
+    world_poke(world, file_0, 0, zeros, sizeof(zeros));
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert(world->found.lost);
+    cr_assert_eq(world->group_count, 0);
+    (void)world_append_durable(world);
+    world_close(world);
+    world->config.accept_loss = false;
+    world_goes_on(world);
+    world_destroy(world);
+
+    world = world_long(92, true);
+    world_poke(world, file_1, 0, zeros, sizeof(zeros));
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert(world->found.lost);
+    cr_assert_eq(world->replayed_count, 0);
+    cr_assert_gt(wal_appended(world->wal), (uint64_t)3 * WORLD_FILE_BYTES - 1);
+    (void)world_append_durable(world);
+    world_close(world);
+    world->config.accept_loss = false;
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, missing_files_are_damage)
+{
+    struct world *world = world_long(93, true);
+    struct world_image *image = world_save(world);
+    struct disk *disk = &world->sim.disk;
+    cr_assert_eq(disk->table->remove(disk, "/wal/0002.wal"), 0);
+    /* Nothing that is left tells of the newest file: the honest limit of this log alone. */
+    cr_assert_eq(world_try_open(world), 0);
+    world_close(world);
+    world_load(world, image);
+    cr_assert_eq(disk->table->remove(disk, file_1), 0);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    for (int i = 0; i < 4; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/wal/%04d.wal", i);
+        (void)disk->table->remove(disk, path);
+    }
+    cr_assert_eq(world_try_open(world), -EUCLEAN, "no files, and a checkpoint that needs them");
+    world_load(world, image);
+    world->from = 0; /* the checkpoint is gone, and the first file is */
+    cr_assert_eq(disk->table->remove(disk, file_0), 0);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world_image_free(image);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_file_of_another_directory_is_refused)
+{
+    struct world *other = world_with(94, 3), *world = world_with(95, 3);
+    struct world_image *foreign = world_save(other), *image = world_save(world);
+    image->files[5] = foreign->files[0];
+    world_load(world, image);
+    world->config.accept_loss = true;
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    image->files[5] = NULL;
+    world_load(world, image);
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 3);
+    world_image_free(image);
+    world_image_free(foreign);
+    world_destroy(other);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_newer_format_is_refused)
+{
+    struct world *world = world_with(96, 1);
+    uint8_t block[WAL_BLOCK];
+    world_peek(world, file_0, 0, block, sizeof(block));
+    for (size_t at = 0; at < sizeof(block); at += WAL_FILE_HEAD_COPY) {
+        le_put32(block + at + 8, WAL_FORMAT + 1);
+        le_put32(block + at + 60, crc32c(0, block + at, 60));
+    }
+    world_poke(world, file_0, 0, block, sizeof(block));
+    cr_assert_eq(world_try_open(world), -EPROTONOSUPPORT);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_directory_keeps_its_file_size_and_may_shrink)
+{
+    struct world *world = world_long(97, true);
+    world->config.file_bytes = 4 * WORLD_FILE_BYTES;
+    world->config.files_max = 2;
+    world_open(world);
+    cr_assert_eq(wal_group_max(world->wal), WORLD_FILE_BYTES / 4);
+    world_checkpoint(world, wal_written(world->wal));
+    world_close(world);
+    world_open(world);
+    world_close(world);
+    struct world_image *image = world_save(world);
+    cr_assert_null(image->files[3]);
+    world_image_free(image);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+/* Bytes that a client could send can't pass for records of the log. */
+TEST(wal_damage, records_inside_of_payloads_are_only_bytes)
+{
+    struct world *world = world_with(98, 2);
+    world_open(world);
+    uint64_t at = wal_appended(world->wal);
+    cr_assert_eq(wal_begin(world->wal, (size_t)2 * WAL_BLOCK), 0);
+    struct wal_head head = { .type = WAL_USER + 1, .len = 2 * WAL_BLOCK - 64 };
+    uint64_t lsn;
+    uint8_t *payload = wal_add(world->wal, &head, &lsn);
+    memset(payload, 0, head.len);
+    /* The sender guesses everything but the directory's id. */
+    struct wal_format guessed = { .directory_id = 0, .file_bytes = WORLD_FILE_BYTES };
+    for (uint64_t in = 64; in + 64 <= head.len; in += 64) {
+        struct wal_record fake = { .lsn = lsn + in,
+            .durable_lsn = lsn + in,
+            .incarnation = UINT32_MAX,
+            .type = WAL_USER,
+            .flags = 0 };
+        wal_record_encode(payload + in - 64, &fake, &guessed);
+    }
+    (void)wal_end(world->wal);
+    world_run(world);
+    world_close(world);
+    cr_assert_eq(
+        sim_flip(&world->sim, file_0, at + 64 + 5, 1), 0); /* a torn tail with fakes in it */
+    world_goes_on(world);
+    world_destroy(world);
+}
