@@ -122,8 +122,7 @@ TEST(faults, a_stop_on_a_full_disk_ends_and_loses_nothing)
 /* ---- errors that stop everything ----------------------------------------------------------- */
 
 /* The fault strikes; the next life has everything that was acknowledged. */
-static void fails_stop(
-    enum disk_call call, int status, const char *path, int64_t pass_ms, int told)
+static void fails_stop(enum disk_call call, int status, const char *path, int64_t pass_ms, int told)
 {
     struct storage_test test;
     storage_test_begin(&test);

@@ -250,7 +250,7 @@ static void case_record(void)
     rd_kafka_t *rk = client(RD_KAFKA_PRODUCER, NULL, delivered, &report);
     int64_t timestamp = (int64_t)time(NULL) * 1000 - 123456;
     rd_kafka_resp_err_t error = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic),
-        RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY("k\0y", 3),
+        RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY((void *)(uintptr_t) "k\0y", 3),
         RD_KAFKA_V_VALUE((void *)(uintptr_t) "v", 1), RD_KAFKA_V_TIMESTAMP(timestamp),
         RD_KAFKA_V_HEADER("a", "1", 1), RD_KAFKA_V_HEADER("b", NULL, -1),
         RD_KAFKA_V_HEADER("a", "2", 1), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
