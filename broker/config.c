@@ -436,12 +436,12 @@ static void set_topic_default(struct broker_config *config, const char *topic_ke
         config_error(report, where, topic_key, text, "%s", error);
 }
 
-/* A coarser key of the same default, if the finer one is not set. */
-static void set_coarser(struct broker_config *config, const char *finer, const char *coarser,
-    int64_t factor, const char *topic_key, struct config_report *report)
+/* A coarser key of a topic's default; a finer one that is set afterwards wins. */
+static void set_coarser(struct broker_config *config, const char *coarser, int64_t factor,
+    const char *topic_key, struct config_report *report)
 {
     struct config_given given = config_given(config, coarser);
-    if (!given.set || (finer && config_given(config, finer).set))
+    if (!given.set)
         return;
     int64_t number = given_number(config, coarser), product;
     if (number < 0)
@@ -458,15 +458,11 @@ static void finish_topics(struct broker_config *config, struct config_report *re
     size_t count;
     const struct config_key *keys = config_keys(&count);
     config->topic_defaults = topic_config_default();
-    set_coarser(config, "log.retention.minutes", "log.retention.hours", MS_PER_HOUR, "retention.ms",
-        report);
-    set_coarser(
-        config, "log.retention.ms", "log.retention.minutes", MS_PER_MINUTE, "retention.ms", report);
-    set_coarser(config, "log.roll.ms", "log.roll.hours", MS_PER_HOUR, "segment.ms", report);
-    set_coarser(config, "log.roll.jitter.ms", "log.roll.jitter.hours", MS_PER_HOUR,
-        "segment.jitter.ms", report);
-    set_coarser(
-        config, "log.flush.interval.ms", "log.flush.scheduler.interval.ms", 1, "flush.ms", report);
+    set_coarser(config, "log.retention.hours", MS_PER_HOUR, "retention.ms", report);
+    set_coarser(config, "log.retention.minutes", MS_PER_MINUTE, "retention.ms", report);
+    set_coarser(config, "log.roll.hours", MS_PER_HOUR, "segment.ms", report);
+    set_coarser(config, "log.roll.jitter.hours", MS_PER_HOUR, "segment.jitter.ms", report);
+    set_coarser(config, "log.flush.scheduler.interval.ms", 1, "flush.ms", report);
     for (size_t i = 0; i < count; i++) {
         const struct config_value *value = &config->values[i];
         if (keys[i].topic_key && value->text)

@@ -14,9 +14,9 @@
  *
  * Memory of all connections has three shares. Frames: large ones count from the moment that their
  * size is known until they are answered; one is read on only when it fits, so whoever began can
- * finish. Requests: small frames and what handling takes; a connection may always have one in
- * flight, so nobody is shut out. Answers: what is encoded and not sent. Who holds a share and does
- * not go on is closed while others wait (connection_check_stalled).
+ * finish. Requests: small frames and what handling takes; at the share nobody gets a second one
+ * in flight, at twice the share nobody the first. Answers: what is encoded and not sent. Who holds
+ * a share and does not go on is closed while others wait (connection_check_stalled).
  *
  * Invariants: while not paused no whole frame waits in `input`; unsent = queued_total - sent_total;
  * a failed connection is in broker->ready until it is closed.
@@ -157,12 +157,12 @@ static bool at_own_limit(const struct connection *connection)
            (connection->unsent > 0 && broker->memory.answers >= (size_t)config->answers_bytes_max);
 }
 
-/* One request is always allowed; more of them only while there is memory. */
+/* Many in flight of one connection only while there is memory; one a while longer. */
 static bool lacks_requests(const struct connection *connection)
 {
     const struct broker *broker = connection->broker;
-    return connection->request_count > 0 &&
-           broker->memory.requests >= (size_t)broker->config->requests_bytes_max;
+    size_t share = (size_t)broker->config->requests_bytes_max;
+    return broker->memory.requests >= (connection->request_count > 0 ? share : 2 * share);
 }
 
 static void set_paused(struct connection *connection, bool paused)

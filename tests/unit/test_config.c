@@ -300,6 +300,8 @@ TEST(config, sources_in_order)
         (const char *)reading.report.errors.data);
     cr_assert_eq(config->node_id, 3);
     cr_assert_eq(config->num_partitions, 2);
+    cr_assert_eq(reading.report.warnings.len, 0, "%.*s", (int)reading.report.warnings.len,
+        (const char *)reading.report.warnings.data);
     cr_assert_str_eq(config->rack, "option");
     cr_assert_str_eq(config->listeners[0].name, "A");
     finish(&reading);
@@ -310,7 +312,7 @@ TEST(config, sources_in_order)
 TEST(config, names_in_the_environment)
 {
     const char *const strange[] = { "KAFKA_CONFLUENT_A___B__C_D=1", "KAFKA_BROKERS_OF_MY_APP=x",
-        NULL };
+        "KAFKA_MESSAGE_MAX_BYTES_APP=1", NULL };
     const char *const typo[] = { "KAFKA_NUM_PARTITION=1", NULL };
     struct reading reading;
     start(&reading);

@@ -404,29 +404,82 @@ TEST(connection, who_holds_memory_and_stalls_is_closed_when_others_wait)
     indoors_close(&world);
 }
 
+/* An empty name is two bytes of a frame and 32 of memory. */
+TEST(connection, decoding_takes_a_bounded_amount_of_memory)
+{
+    enum { COUNT = 20000 };
+    struct indoors world;
+    struct out frame = { 0 };
+    indoors_open(&world, "");
+    struct indoors_client *client = indoors_connect(&world);
+    indoors_pass(&world, 1000);
+    be_put32(out_add(&frame, 4), 10 + 4 + 2 * COUNT);
+    out_bytes(&frame, "\0\3\0\1\0\0\0\1\xff\xff", 10); /* Metadata version 1 */
+    be_put32(out_add(&frame, 4), COUNT);
+    memset(out_add(&frame, 2 * COUNT), 0, 2 * COUNT);
+    world.said.len = 0;
+    indoors_send(client, frame.data, frame.len);
+    indoors_turn(&world);
+    out_bytes(&world.said, "", 1);
+    cr_assert_null(client->connection);
+    cr_assert(strstr((const char *)world.said.data, "more elements than its size allows"), "%s",
+        (const char *)world.said.data);
+    out_done(&frame);
+    indoors_close(&world);
+}
+
+/* One greedy client and many modest ones: at the share of memory the greedy one waits. */
 TEST(connection, pipelines_share_memory_but_one_request_each_goes_on)
 {
+    enum { GREEDY = 60, MODEST = 10 };
     struct indoors world;
-    indoors_open(&world, "memory.limit=64MiB\ngroup.initial.rebalance.delay.ms=1000\n");
+    indoors_open(&world, "group.initial.rebalance.delay.ms=1000\n");
     world.config.requests_bytes_max = 20000;
-    struct indoors_client *clients[40];
-    for (int i = 0; i < 40; i++) {
-        clients[i] = indoors_connect(&world);
-        for (int j = 0; j < 3; j++) {
-            char group[20];
-            (void)snprintf(group, sizeof(group), "g%d-%d", i, j);
-            ask_join(clients[i], group, j);
-        }
+    struct indoors_client *greedy = indoors_connect(&world), *modest[MODEST];
+    char group[20];
+    for (int i = 0; i < GREEDY; i++) {
+        (void)snprintf(group, sizeof(group), "g%d", i);
+        ask_join(greedy, group, i);
     }
     indoors_turn(&world);
-    cr_assert_geq(world.broker->counters.requests, 40);
-    cr_assert_lt(world.broker->counters.requests, 120);
-    cr_assert(clients[39]->paused);
-    indoors_pass(&world, 10000);
-    for (int i = 0; i < 40; i++) {
-        for (int j = 0; j < 3; j++)
-            cr_assert_eq(indoors_next(clients[i]), j);
+    uint64_t taken = world.broker->counters.requests;
+    cr_assert_lt(taken, GREEDY);
+    cr_assert_lt(world.broker->memory.requests, 22000);
+    for (int i = 0; i < MODEST; i++) {
+        modest[i] = indoors_connect(&world);
+        (void)snprintf(group, sizeof(group), "m%d", i);
+        ask_join(modest[i], group, i);
     }
+    indoors_turn(&world);
+    cr_assert_eq(world.broker->counters.requests, taken + MODEST);
+    indoors_pass(&world, 10000);
+    for (int i = 0; i < GREEDY; i++)
+        cr_assert_eq(indoors_next(greedy), i);
+    for (int i = 0; i < MODEST; i++)
+        cr_assert_eq(indoors_next(modest[i]), i);
+    indoors_close(&world);
+}
+
+/* At twice the share nobody gets anything, until something has left. */
+TEST(connection, handling_stops_when_memory_is_used_up)
+{
+    enum { CLIENTS = 100 };
+    struct indoors world;
+    indoors_open(&world, "group.initial.rebalance.delay.ms=1000\n");
+    world.config.requests_bytes_max = 10000;
+    struct indoors_client *clients[CLIENTS];
+    char group[20];
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = indoors_connect(&world);
+        (void)snprintf(group, sizeof(group), "g%d", i);
+        ask_join(clients[i], group, i);
+    }
+    indoors_turn(&world);
+    cr_assert_lt(world.broker->counters.requests, CLIENTS);
+    cr_assert_lt(world.broker->memory.requests, 22000);
+    indoors_pass(&world, 20000);
+    for (int i = 0; i < CLIENTS; i++)
+        cr_assert_eq(indoors_next(clients[i]), i);
     indoors_close(&world);
 }
 

@@ -188,3 +188,67 @@ TEST(connection_output, goes_away_in_the_middle_of_an_answer)
     }
     world_close(&world);
 }
+
+/* One batch of `count` records to topic "t". */
+static void send_produce(struct client *client, int32_t first, int32_t count)
+{
+    struct produce_request request;
+    struct produce_request_topic_produce_data topic;
+    struct produce_request_partition_produce_data partition;
+    codec_defaults(&produce_request_message, &request);
+    struct_defaults(&produce_request_topic_produce_data_table, &topic);
+    struct_defaults(&produce_request_partition_produce_data_table, &partition);
+    struct bytes batch = client_batch(client, CODEC_NONE, first, count);
+    partition.records = (struct records){ .data = batch.data, .len = batch.len };
+    topic.name = bytes_text("t");
+    topic.partition_data = &partition;
+    topic.partition_data_count = 1;
+    request.acks = -1;
+    request.timeout_ms = 30000;
+    request.topic_data = &topic;
+    request.topic_data_count = 1;
+    (void)client_send(client, API_PRODUCE, 8, &request);
+}
+
+static int64_t receive_offset(struct client *client)
+{
+    struct produce_response *answer = client_receive(client, API_PRODUCE, 8);
+    cr_assert_not_null(answer);
+    cr_assert_eq(answer->responses[0].partition_responses[0].error_code, 0);
+    return answer->responses[0].partition_responses[0].base_offset;
+}
+
+/* A request that the ring has no room for holds back a smaller one behind it that would fit. */
+TEST(connection_output, requests_wait_for_the_ring_in_order)
+{
+    enum { COUNT = 40, MANY = 5000 }; /* about 100 KB, and very little in between */
+    struct world world;
+    world_open(&world, (const char *[]){ "wal.file.bytes=1MiB", NULL });
+    struct client *client = client_connect(&world);
+    client_create_topic(client, "t", 1, NULL);
+    for (int i = 0; i < COUNT; i++)
+        send_produce(client, 0, i % 2 ? 1 : MANY);
+    for (int64_t i = 0, offset = 0; i < COUNT; i++) {
+        cr_assert_eq(receive_offset(client), offset);
+        offset += i % 2 ? 1 : MANY;
+    }
+    world_close(&world);
+}
+
+/* Who waits first goes on first, also when the room is not enough for all. */
+TEST(connection_output, clients_wait_for_the_ring_in_order)
+{
+    enum { COUNT = 40, MANY = 8000 };
+    struct world world;
+    struct client *clients[COUNT];
+    world_open(&world, (const char *[]){ "wal.file.bytes=1MiB", NULL });
+    struct client *client = client_connect(&world);
+    client_create_topic(client, "t", 1, NULL);
+    for (int i = 0; i < COUNT; i++) {
+        clients[i] = client_connect(&world);
+        send_produce(clients[i], 0, MANY);
+    }
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_eq(receive_offset(clients[i]), (int64_t)i * MANY);
+    world_close(&world);
+}

@@ -66,6 +66,7 @@ TEST(properties, broken_escapes)
     expect("a=\\u12g4", "broken\n");
     expect("a=\\ud83d", "broken\n");
     expect("a=\\ud83dxxxxxx", "broken\n");
+    expect("a=\\ud83d\\u0041", "broken\n");
     expect("a=\\ude00", "broken\n");
     expect("a=\\u0000", "broken\n");
     expect_len("a=\0b", 4, "broken\n");
