@@ -1,4 +1,5 @@
-"""kill9_hashtags.py - kill -9 while posts flow through `hashtags`: the output equals an uncrashed run, record for record.
+"""kill9_hashtags.py - kill -9 while posts flow through `hashtags`: the output is that of an uncrashed run, record
+for record.
 
 The posts are stored first, so that both runs see the same input; then the processor is loaded and the broker is
 killed again and again until it has read everything. A few rounds on some posts here; the long command of
