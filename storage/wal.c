@@ -89,7 +89,8 @@ struct wal {
     size_t syncing;     /* of them in flight */
     uint64_t sync_target;
 
-    uint64_t want_first, want_durable, want_interval;
+    uint64_t want_durable, want_interval;
+    uint64_t want_first; /* the least wish since nothing was wished for */
     struct timer interval_timer, mark_timer, retry_timer;
     int64_t op_began_ns, op_ended_ns;
 
@@ -459,10 +460,8 @@ static void mark_fire(struct timer *timer)
 /* ---- writes and syncs ---- */
 
 /* `durable` moved: what is still wished for? */
-static void wishes_settle(struct wal *wal)
+static void interval_settle(struct wal *wal)
 {
-    if (wal->want_durable > wal->durable && wal->want_first <= wal->durable)
-        wal->want_first = wal->durable + 1; /* at the earliest */
     if (!timer_is_set(&wal->interval_timer))
         return;
     if (wal->want_interval <= wal->durable)
@@ -475,7 +474,7 @@ static void wishes_settle(struct wal *wal)
 static void op_ended(struct wal *wal)
 {
     wal->op_ended_ns = now_ns(wal);
-    wishes_settle(wal);
+    interval_settle(wal);
     if (wal->config.idle_mark_ns > 0 && mark_is_due(wal) && !timer_is_set(&wal->mark_timer))
         timer_set(
             wal->doors->timers, &wal->mark_timer, wal->op_ended_ns + wal->config.idle_mark_ns);
@@ -673,7 +672,7 @@ static int open_new(struct wal *wal, uint64_t from)
     };
     struct wal_file_head head = {
         .format = wal->files.format,
-        .number = from > 0 ? from / wal->config.file_bytes + 1 : 0,
+        .number = from / wal->config.file_bytes,
         .incarnation = 1,
     };
     return wal_files_create(&wal->files, 0, &head);
@@ -753,7 +752,6 @@ static int open_files(
             status = open_new(wal, from);
         if (status < 0)
             return status;
-        from = lost && from > 0 ? (from / wal->config.file_bytes + 1) * wal->config.file_bytes : 0;
     }
     wal->file_bytes = wal->files.format.file_bytes;
     wal->ring = wal_memory_map(wal->file_bytes);

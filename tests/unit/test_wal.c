@@ -112,6 +112,7 @@ TEST(wal, wraps_many_times)
     struct wal_stats stats = wal_stats(world->wal);
     cr_assert_gt(stats.wraps, 10);
     cr_assert_gt(stats.files_recycled, 10);
+    world_check_files(world);
     world_destroy(world);
 }
 
@@ -175,12 +176,74 @@ TEST(wal, a_full_ring_says_so_and_then_tells_of_space)
     }
     cr_assert_eq(status, -EAGAIN);
     world_run(world);
+    world_check_ring(world);
     cr_assert_eq(world->space, before, "nothing was released");
     cr_assert_eq(world_append(world), -EAGAIN);
     wal_release(world->wal, wal_written(world->wal));
+    wal_release(world->wal, 0);
+    cr_assert_eq(wal_released(world->wal), wal_written(world->wal), "it only moves up");
     world_run(world);
     cr_assert_eq(world->space, before + 1);
     cr_assert_eq(world_append(world), 0);
+    world_destroy(world);
+}
+
+TEST(wal, a_full_ring_keeps_what_is_not_released)
+{
+    for (uint64_t seed = 200; seed < 240; seed++) {
+        struct world *world = world_create(seed);
+        world_open(world);
+        world->next_number = seed * 100;
+        for (int i = 0; i < 400; i++) {
+            if (world_append(world) < 0) {
+                world_run(world);
+                world_check_ring(world);
+                /* One group more is released, in the middle of a block. */
+                size_t k = 0;
+                while (world->groups[k].end <= wal_released(world->wal))
+                    k++;
+                wal_release(world->wal, world->groups[k].end);
+                wal_recycle(world->wal, wal_released(world->wal));
+            }
+        }
+        world_run(world);
+        world_check_ring(world);
+        world_destroy(world);
+    }
+}
+
+TEST(wal, a_backlog_is_several_writes)
+{
+    struct world *world = world_create(15);
+    world_open(world);
+    while (wal_appended(world->wal) < WORLD_FILE_BYTES - 16 * 1024)
+        cr_assert_eq(world_append(world), 0);
+    wal_want_durable(world->wal, wal_appended(world->wal));
+    uint64_t before = wal_written(world->wal);
+    unsigned steps = 0;
+    while (wal_durable(world->wal) < world->groups[world->group_count - 1].end) {
+        wal_turn(world->wal);
+        cr_assert(sim_step(&world->sim));
+        cr_assert_lt(wal_written(world->wal) - before, WORLD_FILE_BYTES / 2);
+        before = wal_written(world->wal);
+        steps++;
+    }
+    cr_assert_geq(wal_stats(world->wal).writes, 3);
+    cr_assert_eq(wal_stats(world->wal).durable_writes, wal_stats(world->wal).writes);
+    world_power(world);
+    world_open(world);
+    world_destroy(world);
+}
+
+TEST(wal, one_process_at_a_time)
+{
+    struct world *world = world_create(16);
+    world_open(world);
+    struct wal *first = world->wal;
+    world->wal = NULL;
+    cr_assert_eq(world_try_open(world), -EBUSY);
+    wal_destroy(first);
+    world_open(world);
     world_destroy(world);
 }
 
@@ -234,6 +297,9 @@ TEST(wal, a_full_disk_is_no_failure)
     cr_assert_eq(status, -ENOSPC);
     cr_assert_eq(world->failed, 0);
     cr_assert_eq(world->space, 0);
+    struct world_image *image = world_save_open(world);
+    cr_assert_null(image->files[1], "what could not be made gives its space back");
+    world_image_free(image);
     world->sim.faults.capacity = 0;
     for (int i = 0; i < 4; i++)
         world_run(world); /* half a second each; it is tried each second */
@@ -372,6 +438,33 @@ TEST(wal, any_write_or_sync_error_is_the_end)
     }
 }
 
+static struct disk_table changed_table;
+static int failing_sync_dir(struct disk *disk, const char *path)
+{
+    (void)disk;
+    (void)path;
+    return -EIO;
+}
+
+TEST(wal, a_failed_sync_of_the_directory_is_the_end)
+{
+    struct world *world = world_create(17);
+    world_open(world);
+    changed_table = *world->sim.disk.table;
+    changed_table.sync_dir = failing_sync_dir;
+    world->sim.disk.table = &changed_table;
+    for (int i = 0; i < 100 && !world->failed; i++) {
+        int status = world_append(world);
+        cr_assert(status == 0 || status == -EIO);
+        world_run(world);
+        if (!world->failed)
+            wal_release(world->wal, wal_written(world->wal));
+    }
+    cr_assert_eq(world->failed, 1);
+    cr_assert_eq(world_append(world), -EIO);
+    world_destroy(world);
+}
+
 TEST(wal, errors_while_opening_are_errors)
 {
     int64_t calls = 0;
@@ -399,26 +492,38 @@ TEST(wal, errors_while_opening_are_errors)
     cr_assert_gt(calls, 5);
 }
 
+static bool death_in_the_first_open(int64_t fail_at, uint64_t seed, bool power)
+{
+    struct world *world = world_create(seed);
+    world->sim.faults.fua = true;
+    world->sim.crash_after = fail_at;
+    bool over = world_try_open(world) == 0;
+    if (!over) {
+        if (power)
+            sim_power(&world->sim);
+        else
+            sim_kill(&world->sim);
+        sim_restart(&world->sim);
+        world_open(world);
+    }
+    world_append_durable(world);
+    world_power(world);
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 1);
+    world_destroy(world);
+    return over;
+}
+
 TEST(wal, a_death_in_the_first_open_leaves_no_trap)
 {
-    for (int64_t fail_at = 0;; fail_at++) {
-        struct world *world = world_create(100 + (uint64_t)fail_at);
-        world->sim.crash_after = fail_at;
-        int status = world_try_open(world);
-        bool over = status == 0;
-        if (!over) {
-            sim_power(&world->sim);
-            sim_restart(&world->sim);
-            world_open(world);
-            world_append_durable(world);
-            world_power(world);
-            world_open(world);
-            cr_assert_eq(world->replayed_count, 1);
-        }
-        world_destroy(world);
-        if (over)
-            break;
+    int64_t fail_at = 0;
+    bool over = false;
+    while (!over) {
+        for (uint64_t seed = 0; seed < 16; seed++)
+            over = death_in_the_first_open(fail_at, seed, seed % 2);
+        fail_at++;
     }
+    cr_assert_gt(fail_at, 6);
 }
 
 /* ---- many lives ---- */

@@ -201,7 +201,8 @@ TEST(wal_damage, a_dead_tail_does_not_come_back)
         for (int life = 0; life < 4; life++) {
             world_open(world);
             cr_assert_eq(world->group_count, 3 + (size_t)life);
-            /* The same lengths again, other bytes: the same group numbers. */
+            /* The very bytes that were lost, at first: only the incarnation is another. */
+            world->next_number = 4 + (uint64_t)life;
             cr_assert_eq(world_append(world), 0);
             wal_want_durable(world->wal, wal_appended(world->wal));
             world_run(world);
@@ -238,6 +239,7 @@ TEST(wal_damage, a_later_file_without_its_past_is_dead)
     cr_assert_eq(world->group_count, 2);
     world_close(world);
     for (int i = 0; i < 30; i++) {
+        world_check_files(world);
         world_open(world);
         (void)world_append_durable(world);
         (void)world_append_durable(world);
@@ -563,7 +565,8 @@ TEST(wal_damage, missing_files_are_damage)
     struct world *world = world_long(93, true);
     struct world_image *image = world_save(world);
     struct disk *disk = &world->sim.disk;
-    cr_assert_eq(disk->table->remove(disk, "/wal/0002.wal"), 0);
+    cr_assert_eq(le_get64(image->files[0] + 16), 2, "the newest");
+    cr_assert_eq(disk->table->remove(disk, file_0), 0);
     /* Nothing that is left tells of the newest file: the honest limit of this log alone. */
     cr_assert_eq(world_try_open(world), 0);
     world_close(world);
@@ -576,9 +579,18 @@ TEST(wal_damage, missing_files_are_damage)
         (void)disk->table->remove(disk, path);
     }
     cr_assert_eq(world_try_open(world), -EUCLEAN, "no files, and a checkpoint that needs them");
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world); /* above the checkpoint */
+    cr_assert(world->found.lost);
+    (void)world_append_durable(world);
+    world_power(world);
+    world->config.accept_loss = false;
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 1);
+    world_close(world);
     world_load(world, image);
-    world->from = 0; /* the checkpoint is gone, and the first file is */
-    cr_assert_eq(disk->table->remove(disk, file_0), 0);
+    world->from = 0; /* the checkpoint is gone, and the first file was used again */
     cr_assert_eq(world_try_open(world), -EUCLEAN);
     world_image_free(image);
     world_destroy(world);
@@ -618,26 +630,40 @@ TEST(wal_damage, a_newer_format_is_refused)
 
 TEST(wal_damage, a_directory_keeps_its_file_size_and_may_shrink)
 {
-    struct world *world = world_long(97, true);
+    struct world *world = world_with(97, 1);
+    world_open(world);
+    while (wal_appended(world->wal) < (uint64_t)2 * WORLD_FILE_BYTES + 2 * WAL_BLOCK)
+        (void)world_append_durable(world);
+    world_close(world);
     world->config.file_bytes = 4 * WORLD_FILE_BYTES;
     world->config.files_max = 2;
     world_open(world);
     cr_assert_eq(wal_group_max(world->wal), WORLD_FILE_BYTES / 4);
     world_checkpoint(world, wal_written(world->wal));
-    world_close(world);
-    world_open(world);
+    while (wal_appended(world->wal) < (uint64_t)3 * WORLD_FILE_BYTES + 2 * WAL_BLOCK) {
+        (void)world_append_durable(world);
+        world_checkpoint(world, wal_written(world->wal));
+    }
     world_close(world);
     struct world_image *image = world_save(world);
-    cr_assert_null(image->files[3]);
+    cr_assert_not_null(image->files[2]);
+    world_image_free(image);
+    world_open(world);
+    world_close(world);
+    image = world_save(world);
+    cr_assert_null(image->files[2]);
     world_image_free(image);
     world_goes_on(world);
     world_destroy(world);
 }
 
 /* Bytes that a client could send can't pass for records of the log. */
-TEST(wal_damage, records_inside_of_payloads_are_only_bytes)
+static void fakes_in_a_payload(uint64_t known)
 {
     struct world *world = world_with(98, 2);
+    uint8_t id[8];
+    world_peek(world, file_0, 24, id, sizeof(id));
+    uint64_t directory_id = le_get64(id);
     world_open(world);
     uint64_t at = wal_appended(world->wal);
     cr_assert_eq(wal_begin(world->wal, (size_t)2 * WAL_BLOCK), 0);
@@ -645,8 +671,9 @@ TEST(wal_damage, records_inside_of_payloads_are_only_bytes)
     uint64_t lsn;
     uint8_t *payload = wal_add(world->wal, &head, &lsn);
     memset(payload, 0, head.len);
-    /* The sender guesses everything but the directory's id. */
-    struct wal_format guessed = { .directory_id = 0, .file_bytes = WORLD_FILE_BYTES };
+    /* The sender guesses everything but the directory's id, of which he even knows a part. */
+    struct wal_format guessed = { .directory_id = directory_id & known,
+        .file_bytes = WORLD_FILE_BYTES };
     for (uint64_t in = 64; in + 64 <= head.len; in += 64) {
         struct wal_record fake = { .lsn = lsn + in,
             .durable_lsn = lsn + in,
@@ -658,8 +685,280 @@ TEST(wal_damage, records_inside_of_payloads_are_only_bytes)
     (void)wal_end(world->wal);
     world_run(world);
     world_close(world);
-    cr_assert_eq(
-        sim_flip(&world->sim, file_0, at + 64 + 5, 1), 0); /* a torn tail with fakes in it */
+    /* A torn tail with fakes in it. */
+    cr_assert_eq(sim_flip(&world->sim, file_0, at + 64 + 5, 1), 0);
     world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, records_inside_of_payloads_are_only_bytes)
+{
+    fakes_in_a_payload(0);
+    fakes_in_a_payload(UINT32_MAX);
+    fakes_in_a_payload((uint64_t)UINT32_MAX << 32);
+}
+
+TEST(wal_damage, headers_that_say_what_can_not_be_are_none)
+{
+    struct wal_format format = { .directory_id = 0x123456789, .file_bytes = WORLD_FILE_BYTES };
+    struct wal_record good = { .lsn = WORLD_FILE_BYTES + WAL_BLOCK,
+        .durable_lsn = WORLD_FILE_BYTES,
+        .len = 100,
+        .checked_len = 50,
+        .type = WAL_USER };
+    struct wal_record bad[] = { good, good, good, good, good, good, good, good, good, good, good };
+    size_t n = 0;
+    bad[n++].lsn += 32;      /* not aligned */
+    bad[n].lsn -= WAL_BLOCK; /* in the file's header */
+    bad[n++].durable_lsn = 0;
+    bad[n++].lsn = UINT64_MAX & ~(uint64_t)63 & ~(uint64_t)0x8000; /* out of this world */
+    bad[n++].durable_lsn = good.lsn + 1;                           /* knows the future */
+    bad[n++].checked_len = 101;                                    /* checks more than there is */
+    bad[n++].len = WORLD_FILE_BYTES - WAL_BLOCK - 63;              /* leaves the file */
+    bad[n++].len = UINT32_MAX;
+    bad[n++].type = 0;
+    bad[n++].flags = 2;
+    bad[n].type = WAL_MARK; /* with a payload */
+    bad[n++].checked_len = 0;
+    bad[n].type = WAL_PAD; /* that ends inside of a block */
+    bad[n++].checked_len = 0;
+    cr_assert_eq(n, ARRAY_COUNT(bad));
+    uint8_t head[WAL_HEAD_SIZE];
+    struct wal_record got;
+    wal_record_encode(head, &good, &format);
+    cr_assert(wal_record_decode(head, &got, &format));
+    cr_assert_eq(got.lsn, good.lsn);
+    cr_assert_eq(got.len, good.len);
+    for (size_t i = 0; i < n; i++) {
+        wal_record_encode(head, &bad[i], &format);
+        cr_assert_not(wal_record_decode(head, &got, &format), "%zu", i);
+    }
+    good.type = WAL_PAD;
+    good.checked_len = 0;
+    good.len = WAL_BLOCK - 64;
+    wal_record_encode(head, &good, &format);
+    cr_assert(wal_record_decode(head, &got, &format));
+    good.flags = WAL_MORE;
+    wal_record_encode(head, &good, &format);
+    cr_assert_not(wal_record_decode(head, &got, &format));
+}
+
+/* ---- found by breaking the code ---- */
+
+/* The end of the first life lies inside of a block, and the first write of the second life loses
+ * its beginning: its later blocks speak of a durable position. */
+TEST(wal_damage, a_torn_tail_after_a_torn_tail)
+{
+    struct world *world = world_with(110, 3);
+    uint64_t inside = world->groups[2].end;
+    cr_assert_neq(inside % WAL_BLOCK, 0);
+    uint8_t zeros[WAL_BLOCK] = { 0 };
+    world_poke(world, file_0, inside, zeros, 64); /* the PAD of the last block */
+    world->promised = world->promised_durable = inside;
+    world_open(world);
+    cr_assert_eq(world->found.torn_lsn, inside);
+    uint64_t from = wal_appended(world->wal);
+    cr_assert_gt(from, inside);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(world_append(world), 0);
+    world_run(world);
+    cr_assert_gt(wal_written(world->wal), from + WAL_BLOCK);
+    world_close(world);
+    world_poke(world, file_0, from, zeros, sizeof(zeros));
+    world->promised = world->promised_durable = inside;
+    world_open(world);
+    cr_assert_eq(world->group_count, 3);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+/* Never flushed: nothing tells of a durable position. */
+TEST(wal_damage, a_lost_payload_below_the_checkpoint_hides_nothing)
+{
+    struct world *world = world_create(111);
+    world_open(world);
+    for (int i = 0; i < 8; i++) {
+        cr_assert_eq(world_append(world), 0);
+        world_run(world);
+    }
+    world_checkpoint(world, world->groups[4].end);
+    world_close(world);
+    size_t victim = 0;
+    while (world->groups[victim].end - world->groups[victim].lsn < 256)
+        victim++;
+    cr_assert_lt(victim, 4);
+    cr_assert_eq(sim_flip(&world->sim, file_0, world->groups[victim].lsn + 64, 1), 0);
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 3);
+    cr_assert_eq(world->found.durable_lsn, WAL_BLOCK);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_damaged_header_below_the_checkpoint_and_nothing_above_is_no_matter)
+{
+    struct world *world = world_with(112, 8);
+    world_open(world);
+    world_checkpoint(world, wal_written(world->wal));
+    world_close(world);
+    cr_assert_eq(sim_flip(&world->sim, file_0, world->groups[2].lsn + 9, 1), 0);
+    world_open(world);
+    cr_assert_not(world->found.lost);
+    cr_assert_geq(wal_appended(world->wal), (uint64_t)WORLD_FILE_BYTES);
+    (void)world_append_durable(world);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_lost_end_of_a_file_is_told_by_the_next)
+{
+    struct world *world = world_long(113, true);
+    size_t last = 0;
+    while (world->groups[last + 1].lsn < (uint64_t)2 * WORLD_FILE_BYTES)
+        last++;
+    cr_assert_gt(world->groups[last].lsn, world->from);
+    uint64_t at = world->groups[last].lsn % WORLD_FILE_BYTES;
+    uint8_t *zeros = mem_zalloc(1, WORLD_FILE_BYTES);
+    world_poke(world, file_1, at, zeros, WORLD_FILE_BYTES - at);
+    mem_free(zeros);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world_destroy(world);
+}
+
+/* The newest file's header is gone: its records tell of what it was, and of its number. */
+TEST(wal_damage, a_newest_file_without_its_header_is_damage)
+{
+    struct world *world = world_long(114, true);
+    struct world_image *image = world_save(world);
+    int newest = 0;
+    for (int i = 0; i < 3; i++) {
+        if (image->files[i] && le_get64(image->files[i] + 16) > le_get64(image->files[newest] + 16))
+            newest = i;
+    }
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/wal/%04d.wal", newest);
+    uint64_t number = le_get64(image->files[newest] + 16);
+    uint8_t zeros[WAL_BLOCK] = { 0 };
+    world_poke(world, path, 0, zeros, sizeof(zeros));
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert(world->found.lost);
+    cr_assert_gt(wal_appended(world->wal) / WORLD_FILE_BYTES, number);
+    (void)world_append_durable(world);
+    world_close(world);
+    world->config.accept_loss = false;
+    world_goes_on(world);
+    world_image_free(image);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_changed_file_header_is_damage)
+{
+    struct world *world = world_with(115, 3);
+    for (uint64_t at = 0; at < 64; at++) {
+        for (uint64_t copy = 0; copy < 2; copy++)
+            cr_assert_eq(sim_flip(&world->sim, file_0, at + copy * WAL_FILE_HEAD_COPY, 2), 0);
+        cr_assert_eq(world_try_open(world), -EUCLEAN, "byte %lu", (unsigned long)at);
+        for (uint64_t copy = 0; copy < 2; copy++)
+            cr_assert_eq(sim_flip(&world->sim, file_0, at + copy * WAL_FILE_HEAD_COPY, 2), 0);
+    }
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 3);
+    world_destroy(world);
+}
+
+/* An older file of the same number: of a history that is dead. */
+TEST(wal_damage, of_two_files_of_one_number_the_newer_counts)
+{
+    for (int order = 0; order < 2; order++) {
+        struct world *world = world_with(116, 3);
+        struct world_image *image = world_save(world);
+        uint8_t *older = mem_zalloc(1, WORLD_FILE_BYTES);
+        memcpy(older, image->files[0], WORLD_FILE_BYTES);
+        memset(older + WAL_BLOCK, 0, WORLD_FILE_BYTES - WAL_BLOCK);
+        uint8_t *newer = image->files[0];
+        for (size_t at = 0; at < WAL_BLOCK; at += WAL_FILE_HEAD_COPY) {
+            le_put32(newer + at + 40, 7);
+            le_put32(newer + at + 60, crc32c(0, newer + at, 60));
+        }
+        image->files[0] = order ? newer : older;
+        image->files[1] = order ? older : newer;
+        world_load(world, image);
+        world_open(world);
+        cr_assert_eq(world->replayed_count, 3);
+        world_close(world);
+        world_goes_on(world);
+        world_image_free(image);
+        world_destroy(world);
+    }
+}
+
+static void file_resize(struct world *world, const char *path, int flags, uint64_t size)
+{
+    struct disk *disk = &world->sim.disk;
+    struct disk_file *file = NULL;
+    cr_assert_eq(disk->table->open(disk, path, DISK_WRITE | flags, &file), 0);
+    cr_assert_eq(disk->table->truncate(file, size), 0);
+    disk->table->close(file);
+}
+
+/* A file that was being made, and one that is free and too short, are made anew before their turn.
+ */
+TEST(wal_damage, short_files_are_made_anew)
+{
+    struct world *world = world_long(117, true);
+    world_open(world);
+    world_checkpoint(world, wal_written(world->wal));
+    world_close(world);
+    uint8_t number[8];
+    world_peek(world, file_1, 16, number, sizeof(number));
+    cr_assert_eq(le_get64(number), 1, "is free");
+    file_resize(world, file_1, 0, WORLD_FILE_BYTES / 2);
+    file_resize(world, "/wal/0002.wal", DISK_CREATE, (uint64_t)3 * WAL_BLOCK);
+    world_open(world);
+    while (wal_stats(world->wal).wraps < 4) {
+        int status = world_append(world);
+        cr_assert(status == 0 || status == -EAGAIN);
+        world_run(world);
+        wal_release(world->wal, wal_written(world->wal));
+        if (wal_stats(world->wal).wraps == 3)
+            world_checkpoint(world, wal_written(world->wal));
+    }
+    cr_assert_eq(wal_stats(world->wal).files_created, 3, "%lu",
+        (unsigned long)wal_stats(world->wal).files_created);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+static struct disk_table changed_table;
+static int (*real_read)(
+    struct disk_file *file, uint64_t position, void *to, size_t len, size_t *ret_len);
+static int failing_read(
+    struct disk_file *file, uint64_t position, void *to, size_t len, size_t *ret_len)
+{
+    return len > 2 * WAL_BLOCK ? -EIO : real_read(file, position, to, len, ret_len);
+}
+
+TEST(wal_damage, what_can_not_be_read_is_an_error_or_accepted_loss)
+{
+    struct world *world = world_with(118, 3);
+    const struct disk_table *table = world->sim.disk.table;
+    changed_table = *table;
+    real_read = table->read;
+    changed_table.read = failing_read;
+    world->sim.disk.table = &changed_table;
+    cr_assert_eq(world_try_open(world), -EIO);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert(world->found.lost);
+    cr_assert_eq(world->replayed_count, 0);
+    world->sim.disk.table = table;
     world_destroy(world);
 }

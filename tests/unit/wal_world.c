@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/wal_format.h"
 
 static const char dir[] = "/wal";
 enum { USER_TYPE = WAL_USER + 1 };
@@ -300,6 +301,21 @@ void world_checkpoint(struct world *world, uint64_t lsn)
     world->from = from;
 }
 
+void world_check_ring(struct world *world)
+{
+    for (size_t i = 0; i < world->group_count; i++) {
+        uint64_t lsn = world->groups[i].lsn, number = world->groups[i].number;
+        if (lsn < wal_released(world->wal))
+            continue;
+        for (uint32_t k = 0; k < group_records(number); k++) {
+            uint32_t len = record_len(number, k);
+            cr_assert(record_is(number, k, bytes_of(wal_payload(world->wal, lsn), len)),
+                "group %lu is overwritten", (unsigned long)number);
+            lsn += wal_record_size(len);
+        }
+    }
+}
+
 /* ---- bytes ---- */
 
 static struct disk_file *file_open(struct world *world, const char *path)
@@ -353,9 +369,42 @@ static uint8_t *file_bytes(struct world *world, int index)
     return bytes;
 }
 
+static void check_padding(const uint8_t *bytes, const struct wal_format *format)
+{
+    for (size_t at = WAL_BLOCK; at < WORLD_FILE_BYTES; at += WAL_HEAD_SIZE) {
+        struct wal_record record;
+        if (!wal_record_decode(bytes + at, &record, format) || record.type != WAL_PAD)
+            continue;
+        for (size_t in = at + WAL_HEAD_SIZE; in % WAL_BLOCK != 0; in++)
+            cr_assert_eq(bytes[in], 0, "padding at %zu", in);
+    }
+}
+
+void world_check_files(struct world *world)
+{
+    uint64_t numbers[WORLD_FILES_MAX];
+    int count = 0;
+    for (int i = 0; i < WORLD_FILES_MAX; i++) {
+        uint8_t *bytes = file_bytes(world, i);
+        struct wal_file_head head;
+        if (bytes && wal_file_head_decode(bytes, &head) == 0) {
+            for (int k = 0; k < count; k++)
+                cr_assert_neq(numbers[k], head.number, "two files of one number");
+            numbers[count++] = head.number;
+            check_padding(bytes, &head.format);
+        }
+        mem_free(bytes);
+    }
+}
+
 struct world_image *world_save(struct world *world)
 {
     cr_assert_null(world->wal);
+    return world_save_open(world);
+}
+
+struct world_image *world_save_open(struct world *world)
+{
     struct world_image *image = mem_zalloc(1, sizeof(*image));
     for (int i = 0; i < WORLD_FILES_MAX; i++)
         image->files[i] = file_bytes(world, i);

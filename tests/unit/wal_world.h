@@ -68,6 +68,11 @@ uint64_t world_append_durable(struct world *world);
 /* Everything written is written back, and checkpointed up to a group's end ≤ lsn. */
 void world_checkpoint(struct world *world, uint64_t lsn);
 
+/* Every payload that is not released is still in the ring. */
+void world_check_ring(struct world *world);
+/* No two files have the same number; padding on the medium is zeros. */
+void world_check_files(struct world *world);
+
 /* Overwrites bytes of a file, durably. */
 void world_poke(
     struct world *world, const char *path, uint64_t position, const void *data, size_t len);
@@ -82,6 +87,7 @@ struct world_image {
     uint64_t next_number, promised, promised_durable, from;
 };
 struct world_image *world_save(struct world *world);
+struct world_image *world_save_open(struct world *world); /* while it lives */
 void world_load(struct world *world, const struct world_image *image);
 void world_image_free(struct world_image *image);
 /* The files and model are the same bytes. */
