@@ -6,8 +6,8 @@
  * it back. So open syncs first (an error there is the end: nobody knows what is on the medium).
  *
  * A file without a header: `blank` when its beginning is zeros (prepared, never used), otherwise
- * damaged; recovery decides what that means. A blank file that is short was being prepared when the
- * process died: EMPTY, it is prepared anew.
+ * damaged; recovery decides what that means. A file that is short and not part of the log (it was
+ * being prepared when the process died) becomes EMPTY there, and is prepared anew.
  */
 #include "storage/wal_files.h"
 
@@ -159,18 +159,6 @@ static void twins_part(struct wal_files *files)
     }
 }
 
-/* Files whose preparation was cut short. */
-static void slots_drop_short(struct wal_files *files)
-{
-    for (size_t i = 0; i < files->count; i++) {
-        struct wal_slot *slot = &files->slots[i];
-        if (slot->state != WAL_SLOT_FREE || !slot->blank || slot->size == files->format.file_bytes)
-            continue;
-        files->doors->disk->table->close(slot->file);
-        *slot = (struct wal_slot){ .state = WAL_SLOT_EMPTY };
-    }
-}
-
 int wal_files_open(struct wal_files *files, struct doors *doors, const char *dir, size_t files_max)
 {
     *files = (struct wal_files){ .doors = doors, .dir = mem_strdup(dir) };
@@ -189,10 +177,8 @@ int wal_files_open(struct wal_files *files, struct doors *doors, const char *dir
         status = doors->disk->table->sync_dir(doors->disk, dir);
     if (status == 0)
         status = format_agree(files);
-    if (status == 0) {
+    if (status == 0)
         twins_part(files);
-        slots_drop_short(files);
-    }
     wal_memory_unmap(blocks, (size_t)2 * WAL_BLOCK);
     mem_free(listing);
     return status;

@@ -43,6 +43,15 @@ static void world_goes_on(struct world *world)
     world_close(world);
 }
 
+static void file_resize(struct world *world, const char *path, int flags, uint64_t size)
+{
+    struct disk *disk = &world->sim.disk;
+    struct disk_file *file = NULL;
+    cr_assert_eq(disk->table->open(disk, path, DISK_WRITE | flags, &file), 0);
+    cr_assert_eq(disk->table->truncate(file, size), 0);
+    disk->table->close(file);
+}
+
 /* ---- torn tails ---- */
 
 /* Sectors [from, to) of the last write, by `arrived`. */
@@ -235,6 +244,10 @@ TEST(wal_damage, a_later_file_without_its_past_is_dead)
     uint8_t zeros[WAL_BLOCK] = { 0 };
     world_poke(world, file_0, hole, zeros, sizeof(zeros));
     world->promised = world->promised_durable = hole;
+    /* The dead file lies behind a free one that would do, too. */
+    struct disk *disk = &world->sim.disk;
+    cr_assert_eq(disk->table->rename(disk, file_1, "/wal/0003.wal"), 0);
+    file_resize(world, file_1, DISK_CREATE, WORLD_FILE_BYTES);
     world_open(world);
     cr_assert_eq(world->group_count, 2);
     world_close(world);
@@ -896,15 +909,6 @@ TEST(wal_damage, of_two_files_of_one_number_the_newer_counts)
         world_image_free(image);
         world_destroy(world);
     }
-}
-
-static void file_resize(struct world *world, const char *path, int flags, uint64_t size)
-{
-    struct disk *disk = &world->sim.disk;
-    struct disk_file *file = NULL;
-    cr_assert_eq(disk->table->open(disk, path, DISK_WRITE | flags, &file), 0);
-    cr_assert_eq(disk->table->truncate(file, size), 0);
-    disk->table->close(file);
 }
 
 /* A file that was being made, and one that is free and too short, are made anew before their turn.
