@@ -190,11 +190,11 @@ TEST(wal, a_full_ring_says_so_and_then_tells_of_space)
 
 TEST(wal, a_full_ring_keeps_what_is_not_released)
 {
-    for (uint64_t seed = 200; seed < 240; seed++) {
+    for (uint64_t seed = 200; seed < 210; seed++) {
         struct world *world = world_create(seed);
         world_open(world);
         world->next_number = seed * 100;
-        for (int i = 0; i < 400; i++) {
+        for (int i = 0; i < 2000; i++) {
             if (world_append(world) < 0) {
                 world_run(world);
                 world_check_ring(world);

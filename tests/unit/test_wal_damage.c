@@ -899,6 +899,7 @@ TEST(wal_damage, of_two_files_of_one_number_the_newer_counts)
             le_put32(newer + at + 40, 7);
             le_put32(newer + at + 60, crc32c(0, newer + at, 60));
         }
+        mem_free(image->files[1]);
         image->files[0] = order ? newer : older;
         image->files[1] = order ? older : newer;
         world_load(world, image);
