@@ -100,8 +100,14 @@ TEST(wal, wraps_many_times)
     struct world *world = world_create(4);
     world_open(world);
     for (int i = 0; i < 3000; i++) {
+        for (int k = i % 30; k > 0; k--)
+            (void)world_append(world); /* the ring may be full */
+        world_run(world);
         world_append_durable(world);
-        if (i % 7 == 0)
+        world_check_ring(world);
+        if (i % 100 == 99)
+            world_check_files(world);
+        if (i % 3 == 0)
             world_checkpoint(world, wal_durable(world->wal));
         if (i % 500 == 250) {
             world_power(world);

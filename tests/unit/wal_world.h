@@ -11,7 +11,7 @@
 #include "storage/wal.h"
 #include "tests/sim/sim.h"
 
-enum { WORLD_GROUPS_MAX = 20000, WORLD_FILE_BYTES = 64 << 10 };
+enum { WORLD_GROUPS_MAX = 60000, WORLD_FILE_BYTES = 64 << 10 };
 
 struct world_group {
     uint64_t number, lsn, end; /* lsn of its first record */
