@@ -350,12 +350,18 @@ static void find_told(struct log_find_time *find, int status)
 int storage_test_find(struct storage_test *test, struct log *log, int64_t target_ms, bool max,
     struct log_find_time *ret)
 {
+    return storage_test_find_below(test, log, target_ms, max, log->high_watermark, ret);
+}
+
+int storage_test_find_below(struct storage_test *test, struct log *log, int64_t target_ms, bool max,
+    int64_t end_offset, struct log_find_time *ret)
+{
     struct find_test find = {
         .find = {
             .log = log,
             .target_ms = target_ms,
             .max = max,
-            .end_offset = log->high_watermark,
+            .end_offset = end_offset,
             .done = find_told,
         },
     };

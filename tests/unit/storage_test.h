@@ -76,7 +76,9 @@ int storage_test_read(struct storage_test *test, struct log *log, int64_t offset
 /* Reads the log from its start to its high watermark and checks every record: offsets without a
  * gap, values that say log and offset. */
 void storage_test_check(struct storage_test *test, struct log *log);
-/* Finds; waits if it must. */
+/* Finds, below the high watermark or another offset; waits if it must. */
+int storage_test_find_below(struct storage_test *test, struct log *log, int64_t target_ms, bool max,
+    int64_t end_offset, struct log_find_time *ret);
 int storage_test_find(struct storage_test *test, struct log *log, int64_t target_ms, bool max,
     struct log_find_time *ret);
 

@@ -217,7 +217,7 @@ TEST(log, acknowledges_what_its_mode_promises)
     storage_test_end(&test);
 }
 
-TEST(log, rolls_by_size_and_gives_the_rest_of_a_file_back)
+TEST(log, rolls_by_size)
 {
     struct storage_test test;
     storage_test_begin(&test);
@@ -242,13 +242,34 @@ TEST(log, rolls_by_size_and_gives_the_rest_of_a_file_back)
             base = batch_last_offset(&batch) + 1;
         cr_assert_eq(run.len, 0);
         mem_free(bytes);
-        char *path = mem_printf("%s/%s", test.doors.dir, name);
-        struct stat stat_now;
-        cr_assert_eq(stat(path, &stat_now), 0);
-        cr_assert_lt((uint64_t)stat_now.st_blocks * 512, len + 8192);
-        mem_free(path);
     }
     storage_test_check(&test, log);
+    storage_test_end(&test);
+}
+
+static uint64_t blocks_of(struct storage_test *test, const char *name)
+{
+    char *path = mem_printf("%s/%s", test->doors.dir, name);
+    struct stat stat_now;
+    cr_assert_eq(stat(path, &stat_now), 0, "%s", path);
+    mem_free(path);
+    return (uint64_t)stat_now.st_blocks * 512;
+}
+
+TEST(log, reserves_ahead_and_gives_back_when_sealed)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_create(&test, "t", 1, "segment.ms", "1000")->logs[0];
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    write_back(&test);
+    cr_assert_geq(blocks_of(&test, "t-0/00000000000000000000.log"), 60 * 1024);
+    test.timestamp += 2000;
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_pass(&test, 31000);
+    cr_assert_geq(storage_stats(test.storage).checkpoints, 1);
+    cr_assert_leq(blocks_of(&test, "t-0/00000000000000000000.log"), 8 * 1024);
+    cr_assert_geq(blocks_of(&test, "t-0/00000000000000000010.log"), 60 * 1024);
     storage_test_end(&test);
 }
 
@@ -266,13 +287,28 @@ TEST(log, rolls_by_time_of_its_records)
     cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
     cr_assert_eq(storage_stats(test.storage).rolls, 1);
     storage_test_kill(&test); /* the replay rolls at the same place */
-    write_back(&test);
+    cr_assert_eq(storage_test_log(&test, "t", 0)->end_offset, 30);
     cr_assert(doors_test_exists(&test.doors, "t-0/00000000000000000020.log"));
     storage_test_check(&test, storage_test_log(&test, "t", 0));
     storage_test_end(&test);
 }
 
 /* ---- times --------------------------------------------------------------------------------- */
+
+/* The end of the last batch that ends at or below `end`. */
+static int64_t batch_end(struct storage_test *test, struct log *log, int64_t end)
+{
+    for (int64_t offset = end - 1; offset >= 0; offset--) {
+        struct buffer *buffer;
+        struct batch_view batch;
+        cr_assert_eq(storage_test_read(test, log, offset, 0, &buffer), 0);
+        cr_assert_eq(batch_parse(bytes_of(buffer->data, buffer->len), &batch), BATCH_OK);
+        buffer_unref(buffer);
+        if (batch_last_offset(&batch) < end)
+            return batch_last_offset(&batch) + 1;
+    }
+    return 0;
+}
 
 static void check_times(struct storage_test *test, struct log *log, int64_t first, int64_t count)
 {
@@ -288,9 +324,15 @@ static void check_times(struct storage_test *test, struct log *log, int64_t firs
     cr_assert_eq(storage_test_find(test, log, first + count, false, &find), 0);
     cr_assert_eq(find.offset, -1);
     cr_assert_eq(find.timestamp_ms, -1);
-    cr_assert_eq(storage_test_find(test, log, 0, true, &find), 0);
-    cr_assert_eq(find.offset, count - 1);
-    cr_assert_eq(find.timestamp_ms, first + count - 1);
+    /* The greatest below any offset, not only of the whole log. */
+    for (int64_t end = count; end > 0; end -= 1 + count / 50) {
+        cr_assert_eq(storage_test_find_below(test, log, 0, true, end, &find), 0);
+        int64_t whole = batch_end(test, log, end);
+        cr_assert_eq(find.offset, whole - 1, "below %ld: %ld", (long)end, (long)find.offset);
+        cr_assert_eq(find.timestamp_ms, whole > 0 ? first + whole - 1 : -1);
+        cr_assert_eq(storage_test_find_below(test, log, first + end, false, end, &find), 0);
+        cr_assert_eq(find.offset, -1);
+    }
 }
 
 TEST(log, finds_times_in_ring_file_and_cold)
@@ -371,7 +413,10 @@ TEST(log, serves_nothing_that_is_damaged_and_all_that_is_not)
     storage_test_fill(&test, log, 200 * 1024);
     storage_test_reopen(&test);
     log = storage_test_log(&test, "t", 0);
-    int64_t end = log->end_offset;
+    int64_t end = log->end_offset, second_segment = 1;
+    char segment[64] = "";
+    while (!segment[0] || !doors_test_exists(&test.doors, segment))
+        (void)snprintf(segment, sizeof(segment), "t-0/%020" PRId64 ".log", ++second_segment);
     cr_assert_eq(storage_test_close(&test), 0);
     /* The magic of the second batch of the first segment. */
     size_t len;
@@ -379,9 +424,14 @@ TEST(log, serves_nothing_that_is_damaged_and_all_that_is_not)
     uint64_t second = be_get32(bytes + 8) + 12;
     mem_free(bytes);
     doors_test_overwrite(&test.doors, "t-0/00000000000000000000.log", second + 16, "\x07", 1);
+    /* A length that goes beyond everything, in the first batch of the second segment. */
+    char name[64];
+    (void)snprintf(name, sizeof(name), "t-0/%020" PRId64 ".log", second_segment);
+    doors_test_overwrite(&test.doors, name, 8, "\x7f\xff\xff\x00", 4);
     storage_test_open(&test);
     log = storage_test_log(&test, "t", 0);
     struct buffer *buffer;
+    cr_assert_eq(storage_test_read(&test, log, second_segment, 1000, &buffer), -EBADMSG);
     cr_assert_eq(storage_test_read(&test, log, 3, 1 << 20, &buffer), 0);
     cr_assert_eq(buffer->len, second, "what lies before the damage, and not a byte more");
     buffer_unref(buffer);
@@ -406,7 +456,10 @@ TEST(log, cuts_what_is_behind_its_claim_and_says_what_is_missing)
     cr_assert_eq(storage_test_append(&test, other, 10, -1), 0);
     uint64_t size = log->size_bytes;
     cr_assert_eq(storage_test_close(&test), 0);
-    doors_test_overwrite(&test.doors, "t-0/00000000000000000000.log", size, "garbage", 7);
+    char garbage[5000];
+    memset(garbage, 'g', sizeof(garbage));
+    doors_test_overwrite(
+        &test.doors, "t-0/00000000000000000000.log", size, garbage, sizeof(garbage));
     doors_test_truncate(&test.doors, "t-1/00000000000000000000.log", 100);
     storage_test_open(&test);
     log = storage_test_log(&test, "t", 0);

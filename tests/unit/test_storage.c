@@ -190,6 +190,20 @@ TEST(storage, keeps_everything_over_clean_and_unclean_ends)
     storage_test_end(&test);
 }
 
+TEST(storage, a_checkpoint_is_no_clean_stop)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    cr_assert_eq(storage_test_append(&test, storage_test_topic(&test, "t", 1), 3, -1), 0);
+    storage_test_pass(&test, 31000);
+    cr_assert_geq(storage_stats(test.storage).checkpoints, 1);
+    storage_test_kill(&test);
+    cr_assert_eq(storage_stats(test.storage).replayed_records, 0);
+    cr_assert(storage_was_unclean(test.storage));
+    cr_assert_eq(storage_test_log(&test, "t", 0)->leader_epoch, 1);
+    storage_test_end(&test);
+}
+
 TEST(storage, replays_the_same_however_often_it_is_killed)
 {
     struct storage_test test;
@@ -619,6 +633,57 @@ TEST(storage, a_topic_may_be_made_again_at_once)
         recreate(kill_after);
 }
 
+TEST(storage, a_new_topic_waits_for_the_old_directory_to_be_gone)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 20, -1), 0);
+    storage_test_reopen(&test);
+    log = storage_test_log(&test, "t", 0);
+    test.doors.hold_jobs = true;
+    struct log_read read = { .log = log, .end_offset = 20, .max_bytes = 100, .at_least_one = true };
+    cr_assert_eq(log_read(test.storage, &read), -EINPROGRESS);
+    log_read_cancel(&read); /* but the pool still has it: the directory can't go yet */
+    storage_test_delete(&test, "t");
+    log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 3, -1), 0);
+    storage_test_pass(&test, 1500);
+    test.doors.hold_jobs = false;
+    storage_test_pass(&test, 1500);
+    storage_test_check(&test, log);
+    cr_assert_gt(storage_stats(test.storage).reads_warm, 0);
+    storage_test_kill(&test);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
+TEST(storage, a_new_topic_writes_over_an_old_file_of_its_name)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 50, -1), 0);
+    storage_test_pass(&test, 1200);
+    test.doors.hold_jobs = true; /* the old directory is never removed */
+    storage_test_delete(&test, "t");
+    log = storage_test_topic(&test, "t", 1);
+    cr_assert_eq(storage_test_append(&test, log, 3, -1), 0);
+    uint64_t size = log->size_bytes;
+    storage_test_crash(&test);
+    test.doors.hold_jobs = false;
+    size_t len;
+    uint8_t *bytes = doors_test_file(&test.doors, "t-0/00000000000000000000.log", &len);
+    cr_assert_gt(len, size);
+    mem_free(bytes);
+    storage_test_open(&test);
+    bytes = doors_test_file(&test.doors, "t-0/00000000000000000000.log", &len);
+    cr_assert_eq(len, size);
+    mem_free(bytes);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
 TEST(storage, clears_up_what_a_crash_left)
 {
     struct storage_test test;
@@ -628,7 +693,7 @@ TEST(storage, clears_up_what_a_crash_left)
     storage_test_pass(&test, 1200);
     storage_test_crash(&test);
     doors_test_overwrite(&test.doors, "t-0/00000000000000004711.log", 0, "stale", 5);
-    doors_test_overwrite(&test.doors, "t-0/notes.txt", 0, "mine", 4);
+    doors_test_overwrite(&test.doors, "t-0/7-notes.txt", 0, "mine", 4);
     char *orphan = mem_printf("%s/gone-3", test.doors.dir);
     cr_assert_eq(test.doors.inner->table->mkdir(test.doors.inner, orphan), 0);
     mem_free(orphan);
@@ -636,7 +701,7 @@ TEST(storage, clears_up_what_a_crash_left)
     storage_test_open(&test);
     storage_test_settle(&test);
     cr_assert(!doors_test_exists(&test.doors, "t-0/00000000000000004711.log"));
-    cr_assert(doors_test_exists(&test.doors, "t-0/notes.txt"), "not ours to remove");
+    cr_assert(doors_test_exists(&test.doors, "t-0/7-notes.txt"), "not ours to remove");
     cr_assert(!doors_test_exists(&test.doors, "gone-3"));
     storage_test_check(&test, storage_test_log(&test, "t", 0));
     storage_test_end(&test);

@@ -389,6 +389,8 @@ TEST(retention, records_can_be_deleted_up_to_the_high_watermark)
     cr_assert_eq(storage_test_append(&test, log, 7, -1), 0);
     cr_assert_eq(storage_test_read(&test, log, end, 100, &buffer), 0);
     buffer_unref(buffer);
+    storage_test_pass(&test, 1200);
+    storage_test_check(&test, log); /* from its file */
     storage_test_kill(&test);
     log = storage_test_log(&test, "t", 0);
     cr_assert_eq(log->start_offset, end);
