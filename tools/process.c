@@ -79,22 +79,32 @@ static void cell_of_text(struct table *table, const json_t *object, const char *
     table_cell(table, "%s", text ? text : "");
 }
 
+static void cell_of_number(struct table *table, const json_t *object, const char *name)
+{
+    const json_t *number = json_object_get(object, name);
+
+    if (json_is_integer(number))
+        table_cell(table, "%" JSON_INTEGER_FORMAT, json_integer_value(number));
+    else
+        table_cell(table, "-");
+}
+
 static void print_table(const json_t *processors)
 {
-    static const char *const heads[] = { "NAME", "STATE", "INPUTS", "OUTPUTS", ">LAG", "ERROR" };
+    static const char *const heads[] = { "NAME", "STATE", "INPUTS", "OUTPUTS", ">RECORDS",
+        ">EMITTED", ">LAG", "ERROR" };
     struct table table;
 
     table_init(&table, heads, ARRAY_COUNT(heads));
     for (size_t i = 0; i < json_array_size(processors); i++) {
-        const json_t *one = json_array_get(processors, i), *lag = json_object_get(one, "lag");
+        const json_t *one = json_array_get(processors, i);
         cell_of_text(&table, one, "name");
         cell_of_text(&table, one, "state");
         cell_of_texts(&table, json_object_get(one, "inputs"));
         cell_of_texts(&table, json_object_get(one, "outputs"));
-        if (json_is_integer(lag))
-            table_cell(&table, "%" JSON_INTEGER_FORMAT, json_integer_value(lag));
-        else
-            table_cell(&table, "-");
+        cell_of_number(&table, one, "records");
+        cell_of_number(&table, one, "emitted");
+        cell_of_number(&table, one, "lag");
         cell_of_text(&table, one, "error");
     }
     table_print(&table, stdout);
@@ -197,22 +207,33 @@ static int process_load(struct settings *base)
 
 /* ---- unload --------------------------------------------------------------------------------- */
 
+struct unload_settings {
+    struct process_settings process;
+    bool forget;
+};
+
+static const struct option unload_options[] = {
+    { 0, "forget", NULL, "its state and its position in the inputs as well", NULL, OPTION_SWITCH,
+        offsetof(struct unload_settings, forget), 0, 0 },
+    { 0 },
+};
+
 static int process_unload(struct settings *base)
 {
-    struct process_settings *settings = container_of(base, struct process_settings, settings);
+    struct unload_settings *settings = container_of(base, struct unload_settings, process.settings);
     char *segment = control_segment(base->words.items[0]);
-    char *path = mem_printf("/v1/processors/%s", segment);
+    char *path = mem_printf("/v1/processors/%s%s", segment, settings->forget ? "?forget=true" : "");
     json_t *answer;
 
-    int code = ask(settings, "DELETE", path, NULL, &answer);
+    int code = ask(&settings->process, "DELETE", path, NULL, &answer);
     mem_free(path);
     mem_free(segment);
     if (code)
         return code;
-    if (settings->json)
+    if (settings->process.json)
         print_json(answer);
     else
-        printf("%s: unloaded\n", base->words.items[0]);
+        printf("%s: unloaded%s\n", base->words.items[0], settings->forget ? " and forgotten" : "");
     json_decref(answer);
     return EXIT_DONE;
 }
@@ -280,13 +301,15 @@ const struct command process_commands[] = {
         .run = process_load },
     { .name = "unload",
         .synopsis = "NAME [OPTION]...",
-        .summary = "Stop a processor and forget it. Its topics stay.",
+        .summary = "Stop a processor. Its topics stay; loaded again it goes on where it was.",
         .details = "Examples:\n"
-                   "  millrace process unload hashtags\n",
+                   "  millrace process unload hashtags\n"
+                   "  millrace process unload hashtags --forget\n",
         .shared = process_options,
+        .own = unload_options,
         .words_min = 1,
         .words_max = 1,
-        .settings_size = sizeof(struct process_settings),
+        .settings_size = sizeof(struct unload_settings),
         .run = process_unload },
     { .name = "new",
         .synopsis = "NAME [OPTION]...",

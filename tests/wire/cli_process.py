@@ -68,7 +68,7 @@ def process(control, *words, check=True):
 
 PROCESSORS = {"processors": [
     {"name": "hashtags", "file": "/x/hashtags.so", "state": "running", "inputs": ["posts"], "outputs": ["trending"],
-     "position": {"posts": {"0": 17}}, "lag": 42, "error": None},
+     "position": {"posts": {"0": 17}}, "records": 17, "emitted": 3, "lag": 42, "error": None},
     {"name": "broken", "file": "/x/b.so", "state": "failed", "inputs": ["a", "b"], "outputs": [],
      "position": {}, "lag": None, "error": "a batch\nfailed"}]}
 
@@ -78,9 +78,9 @@ def test_list_is_a_table_for_people():
         lines = process(control, "list").stdout.decode().splitlines()
         assert control.asked == [("GET", "/v1/processors", None)], control.asked
     assert [line.split() for line in lines] == [
-        ["NAME", "STATE", "INPUTS", "OUTPUTS", "LAG", "ERROR"],
-        ["hashtags", "running", "posts", "trending", "42", "-"],
-        ["broken", "failed", "a,b", "-", "-", "a", "batch?failed"]], lines
+        ["NAME", "STATE", "INPUTS", "OUTPUTS", "RECORDS", "EMITTED", "LAG", "ERROR"],
+        ["hashtags", "running", "posts", "trending", "17", "3", "42", "-"],
+        ["broken", "failed", "a,b", "-", "-", "-", "-", "a", "batch?failed"]], lines
 
 
 def test_list_is_json_for_programs():
@@ -108,7 +108,9 @@ def test_load_of_a_missing_file_asks_nobody():
 def test_unload_escapes_the_name():
     with Control(answer={}) as control:
         process(control, "unload", "a b/c?d%é")
-        assert control.asked == [("DELETE", "/v1/processors/a%20b%2Fc%3Fd%25%C3%A9", None)], control.asked
+        process(control, "unload", "a b", "--forget")
+        assert control.asked == [("DELETE", "/v1/processors/a%20b%2Fc%3Fd%25%C3%A9", None),
+                                 ("DELETE", "/v1/processors/a%20b?forget=true", None)], control.asked
 
 
 def test_a_refusal_is_told_in_the_brokers_words():
