@@ -10,6 +10,15 @@
 
 enum { TURNS_MAX = 2000000, SETTINGS_MAX = 16 };
 
+/* A commit of the test's own. */
+struct flight {
+    struct list link;
+    struct unit unit;
+    struct engine_world *world;
+};
+
+static void flight_end(struct flight *flight);
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void say(void *context, enum log_level level, const char *line)
@@ -39,11 +48,13 @@ static void wal_failed(void *context, int status, const char *what)
 void engine_begin(struct engine_world *world, uint64_t seed, const mr_module *const *builtins)
 {
     *world = (struct engine_world){ 0 };
+    list_init(&world->flights);
     sim_init(&world->sim, seed);
     world->sim.doors.say = say;
     world->sim.doors.say_context = world;
     world->storage_config = storage_config_default();
     world->storage_config.dir = "/data";
+    world->storage_config.defaults.retention_ms = -1; /* records of tests are from 1970 */
     world->config =
         (struct processors_config){ .dir = "/data", .default_partitions = 4, .builtins = builtins };
     workers_inline_init(&world->workers, &world->sim.work);
@@ -52,7 +63,6 @@ void engine_begin(struct engine_world *world, uint64_t seed, const mr_module *co
 void engine_open(struct engine_world *world)
 {
     struct storage_hooks hooks = { world, space, wal_failed };
-    world->in_flight = 0;
     world->failed = false;
     CHECK(storage_open(&world->storage, &world->storage_config, &world->sim.doors, &hooks) == 0);
     world->processors = processors_create(
@@ -66,6 +76,8 @@ static void destroy(struct engine_world *world)
     world->processors = NULL;
     storage_destroy(world->storage);
     world->storage = NULL;
+    for (struct list *node; (node = list_first(&world->flights));)
+        flight_end(list_entry(node, struct flight, link));
 }
 
 void engine_crash(struct engine_world *world, bool power)
@@ -151,17 +163,17 @@ void engine_settle(struct engine_world *world, const char *name)
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-struct flight {
-    struct unit unit;
-    struct engine_world *world;
-};
+static void flight_end(struct flight *flight)
+{
+    flight->world->in_flight--;
+    list_remove(&flight->link);
+    unit_done(&flight->unit);
+    mem_free(flight);
+}
 
 static void landed(struct unit *unit)
 {
-    struct flight *flight = container_of(unit, struct flight, unit);
-    flight->world->in_flight--;
-    unit_done(unit);
-    mem_free(flight);
+    flight_end(container_of(unit, struct flight, unit));
 }
 
 static struct flight *take_off(struct engine_world *world)
@@ -169,6 +181,8 @@ static struct flight *take_off(struct engine_world *world)
     struct flight *flight = mem_zalloc(1, sizeof(*flight));
     flight->world = world;
     unit_init(&flight->unit, landed);
+    list_append(&world->flights, &flight->link);
+    world->in_flight++;
     return flight;
 }
 
@@ -178,7 +192,6 @@ static void commit(struct engine_world *world, struct flight *flight)
     while ((r = log_commit(world->storage, &flight->unit)) == -EAGAIN)
         CHECK(engine_turn(world));
     CHECK(r == 0);
-    world->in_flight++;
 }
 
 static void land(struct engine_world *world)

@@ -12,6 +12,9 @@
 #include "protocol/record.h"
 #include "tests/sim/sim.h"
 
+/* processors/examples/hashtags.c, built in. */
+const mr_module *hashtags_module(void);
+
 struct engine_world {
     struct sim sim;
     struct storage_config storage_config;
@@ -21,7 +24,8 @@ struct engine_world {
     struct workers_inline workers;
     struct out said;
     size_t in_flight; /* produced, not yet acknowledged */
-    bool failed;      /* the write-ahead log failed */
+    struct list flights;
+    bool failed; /* the write-ahead log failed */
 };
 
 struct engine_record {
