@@ -4,12 +4,12 @@
  * The happy path:
  *  - read the file; look at its ELF header, and that every segment lies inside the file (a mapping
  *    beyond the end of a truncated file is a SIGBUS at first touch)
- *  - write it to dir/<xxh3-128>.so, through a temporary name, synced: a file that is replaced under
- *    a live mapping is a SIGBUS too, and dlopen of a path seen before returns the old handle
+ *  - write it to dir/<xxh3-128>.so, under a temporary name at first: a file that is replaced under
+ * a live mapping is a SIGBUS too, and dlopen of a path seen before returns the old handle
  *  - try it in a child process: dlopen, the entry, module_check. Whatever damage crashes the
  * dynamic linker, a constructor or the check crashes the child; one that hangs is killed after
  *    PLUGIN_TRY_MS
- *  - load it here
+ *  - sync it, give it its name, load it here
  *
  * The child dies with its parent and closes every inherited descriptor first: it must not hold the
  * data directory's lock or a listening socket beyond the broker's death.
@@ -152,12 +152,21 @@ static int write_all(int fd, const struct out *content)
             return -errno;
         done += n > 0 ? (size_t)n : 0;
     }
-    return fsync(fd) < 0 ? -errno : 0;
+    return 0;
 }
 
-static int sync_dir(const char *dir)
+static int write_draft(const char *path, const struct out *content)
 {
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int r = fd < 0 ? -errno : write_all(fd, content);
+    if (fd >= 0 && close(fd) < 0 && r == 0)
+        r = -errno;
+    return r;
+}
+
+static int sync_path(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     int r = fsync(fd) < 0 ? -errno : 0;
@@ -165,19 +174,13 @@ static int sync_dir(const char *dir)
     return r;
 }
 
-static int write_copy(const char *dir, const char *path, const struct out *content)
+/* From here on a restart finds it. */
+static int adopt_draft(const char *draft, const char *path, const char *dir)
 {
-    char *draft = mem_printf("%s.new", path);
-    int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int r = fd < 0 ? -errno : write_all(fd, content);
-    if (fd >= 0 && close(fd) < 0 && r == 0)
-        r = -errno;
+    int r = sync_path(draft, O_RDONLY);
     if (r == 0 && rename(draft, path) < 0)
         r = -errno;
-    if (r && fd >= 0)
-        (void)unlink(draft);
-    mem_free(draft);
-    return r ? r : sync_dir(dir);
+    return r ? r : sync_path(dir, O_RDONLY | O_DIRECTORY);
 }
 
 /* True if `path` holds exactly `content`. */
@@ -191,24 +194,6 @@ static bool same_content(const char *path, const struct out *content)
         bytes_equal(bytes_of(present.data, present.len), bytes_of(content->data, content->len));
     out_done(&present);
     return same;
-}
-
-static int copy_file(
-    const struct report *report, const char *dir, const struct out *content, char **ret_path)
-{
-    XXH128_hash_t hash = XXH3_128bits(content->data, content->len);
-    char *path = mem_printf("%s/%016llx%016llx.so", dir, (unsigned long long)hash.high64,
-        (unsigned long long)hash.low64);
-    int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
-    if (r == 0 && !same_content(path, content))
-        r = write_copy(dir, path, content);
-    if (r) {
-        (void)fail(report, r, "its private copy %s can't be written: %s", path, strerror(-r));
-        mem_free(path);
-        return r;
-    }
-    *ret_path = path;
-    return 0;
 }
 
 /* ---- dlopen ---------------------------------------------------------------------------------- */
@@ -259,6 +244,9 @@ static NORETURN void try_in_child(const struct report *report, const char *path,
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     struct rlimit none = { 0, 0 };
     (void)setrlimit(RLIMIT_CORE, &none);
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; fd++)
+        (void)dup2(nothing, fd); /* what it prints comes when it is loaded for good */
     if (dup2(to, 3) < 0)
         _exit(1);
     (void)syscall(SYS_close_range, 4U, ~0U, 0U);
@@ -266,6 +254,7 @@ static NORETURN void try_in_child(const struct report *report, const char *path,
     (void)signal(SIGBUS, SIG_DFL);
     struct plugin plugin = { 0 };
     int r = load(report, path, &plugin);
+    plugin_close(&plugin); /* destructors as well */
     if (r)
         (void)!write(3, report->error, strlen(report->error));
     else
@@ -281,9 +270,9 @@ static int64_t now_ms(void)
 }
 
 /* What the child said, up to its end or the deadline. False: it did not end in time. */
-static bool listen_to(int from, char *text, size_t size)
+static bool listen_to(int from, char *text, size_t size, int try_ms)
 {
-    int64_t deadline = now_ms() + PLUGIN_TRY_MS;
+    int64_t deadline = now_ms() + try_ms;
     size_t len = 0;
     for (;;) {
         text[len] = '\0';
@@ -303,12 +292,12 @@ static bool listen_to(int from, char *text, size_t size)
     }
 }
 
-static int judge(const struct report *report, const char *said, bool in_time, int status)
+static int judge(
+    const struct report *report, const char *said, bool in_time, int status, int try_ms)
 {
     if (!in_time)
         return fail(report, -ETIMEDOUT,
-            "loading it did not end within %d ms; does a constructor wait for something?",
-            PLUGIN_TRY_MS);
+            "loading it did not end within %d ms; does a constructor wait for something?", try_ms);
     if (strcmp(said, "ok") == 0)
         return 0;
     if (*said) {
@@ -326,7 +315,7 @@ static int judge(const struct report *report, const char *said, bool in_time, in
         WEXITSTATUS(status));
 }
 
-static int try_it(const struct report *report, const char *path)
+static int try_it(const struct report *report, const char *path, int try_ms)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -339,7 +328,7 @@ static int try_it(const struct report *report, const char *path)
     }
     int status = child < 0 ? -errno : 0;
     (void)close(ends[1]);
-    bool in_time = child > 0 && listen_to(ends[0], said, sizeof(said));
+    bool in_time = child > 0 && listen_to(ends[0], said, sizeof(said), try_ms);
     (void)close(ends[0]);
     if (child < 0)
         return fail(report, status, "no process to try it in: %s", strerror(-status));
@@ -347,10 +336,32 @@ static int try_it(const struct report *report, const char *path)
         (void)kill(child, SIGKILL);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
-    return judge(report, said, in_time, status);
+    return judge(report, said, in_time, status, try_ms);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
+
+/* The content as `path`, after it was tried; what fails the try leaves no file. */
+static int copy_and_try(const struct report *report, const char *dir, const char *path,
+    const struct out *content, int try_ms)
+{
+    if (same_content(path, content))
+        return try_it(report, path, try_ms);
+    char *draft = mem_printf("%s.new", path);
+    int r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : write_draft(draft, content);
+    bool written = r == 0;
+    if (written)
+        r = try_it(report, draft, try_ms);
+    bool good = r == 0;
+    if (good)
+        r = adopt_draft(draft, path, dir);
+    if (r)
+        (void)unlink(draft);
+    if (r && (good || !written))
+        (void)fail(report, r, "its private copy %s can't be written: %s", path, strerror(-r));
+    mem_free(draft);
+    return r;
+}
 
 int plugin_open(
     struct plugin *plugin, const char *file, const char *dir, char *error, size_t error_size)
@@ -359,10 +370,13 @@ int plugin_open(
     struct out content = { 0 };
     struct plugin made = { 0 };
     int r = read_file(&report, &content);
-    if (r == 0)
-        r = copy_file(&report, dir, &content, &made.path);
-    if (r == 0)
-        r = try_it(&report, made.path);
+    if (r == 0) {
+        XXH128_hash_t hash = XXH3_128bits(content.data, content.len);
+        made.path = mem_printf("%s/%016llx%016llx.so", dir, (unsigned long long)hash.high64,
+            (unsigned long long)hash.low64);
+        r = copy_and_try(
+            &report, dir, made.path, &content, plugin->try_ms ? plugin->try_ms : PLUGIN_TRY_MS);
+    }
     if (r == 0)
         r = load(&report, made.path, &made);
     out_done(&content);

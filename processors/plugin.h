@@ -15,10 +15,11 @@
 
 enum {
     PLUGIN_SIZE_MAX = 64 << 20,
-    PLUGIN_TRY_MS = 5000, /* how long a constructor may take */
+    PLUGIN_TRY_MS = 5000,
 };
 
 struct plugin {
+    int try_ms; /* set by the caller: how long a constructor may take; 0: PLUGIN_TRY_MS */
     const mr_module *module; /* valid until plugin_close; passed module_check */
     void *handle;
     char *path; /* of the private copy */
