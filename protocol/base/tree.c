@@ -77,16 +77,6 @@ static struct tree_node *repair(struct tree_node *node)
     return node;
 }
 
-static struct tree_node *take_first(struct tree_node *node, struct tree_node **ret)
-{
-    if (!node->left) {
-        *ret = node;
-        return node->right;
-    }
-    node->left = take_first(node->left, ret);
-    return repair(node);
-}
-
 static struct tree_node *take_last(struct tree_node *node, struct tree_node **ret)
 {
     if (!node->right) {
@@ -97,17 +87,15 @@ static struct tree_node *take_last(struct tree_node *node, struct tree_node **re
     return repair(node);
 }
 
-/* The subtree without its root: a neighbour takes its place. */
+/* The subtree without its root: the element before it takes its place. A node without a left child
+ * stands on the lowest level, so what it has on the right is one leaf. */
 static struct tree_node *without(struct tree_node *node)
 {
-    struct tree_node *left = node->left, *right = node->right, *heir;
-    if (!left && !right)
-        return NULL;
-    if (left)
-        left = take_last(left, &heir);
-    else
-        right = take_first(right, &heir);
-    *heir = (struct tree_node){ .left = left, .right = right, .level = node->level };
+    if (!node->left)
+        return node->right;
+    struct tree_node *heir;
+    struct tree_node *left = take_last(node->left, &heir);
+    *heir = (struct tree_node){ .left = left, .right = node->right, .level = node->level };
     return repair(heir);
 }
 

@@ -431,7 +431,10 @@ TEST(log, serves_nothing_that_is_damaged_and_all_that_is_not)
     storage_test_open(&test);
     log = storage_test_log(&test, "t", 0);
     struct buffer *buffer;
+    uint64_t reads = test.doors.calls[CALL_READ];
     cr_assert_eq(storage_test_read(&test, log, second_segment, 1000, &buffer), -EBADMSG);
+    cr_assert_eq(
+        test.doors.calls[CALL_READ], reads + 1, "the header says it, nothing is asked for");
     cr_assert_eq(storage_test_read(&test, log, 3, 1 << 20, &buffer), 0);
     cr_assert_eq(buffer->len, second, "what lies before the damage, and not a byte more");
     buffer_unref(buffer);

@@ -653,6 +653,7 @@ TEST(storage, a_new_topic_waits_for_the_old_directory_to_be_gone)
     storage_test_pass(&test, 1500);
     storage_test_check(&test, log);
     cr_assert_gt(storage_stats(test.storage).reads_warm, 0);
+    cr_assert(doors_test_exists(&test.doors, "t-0/00000000000000000000.log"));
     storage_test_kill(&test);
     storage_test_check(&test, storage_test_log(&test, "t", 0));
     storage_test_end(&test);

@@ -396,5 +396,13 @@ TEST(retention, records_can_be_deleted_up_to_the_high_watermark)
     cr_assert_eq(log->start_offset, end);
     cr_assert_eq(log->end_offset, end + 7);
     storage_test_check(&test, log);
+    /* A stop takes the files along, however many. */
+    storage_test_fill(&test, log, 400 * 1024);
+    storage_test_pass(&test, 1200);
+    end = log->end_offset;
+    cr_assert_geq(segments(&test, 0, end), 6);
+    cr_assert_eq(raise_start(&test, log, end), 0);
+    cr_assert_eq(storage_test_close(&test), 0);
+    cr_assert_eq(segments(&test, 0, end), 0);
     storage_test_end(&test);
 }
