@@ -31,6 +31,22 @@ static int depth(const struct tree_node *node)
     return 1 + (left > right ? left : right);
 }
 
+/* What makes it an AA tree: a left child stands one level below, a right one there or beside, and
+ * of two right links in a row only one stays on the level. */
+static void check_levels(const struct tree_node *node)
+{
+    if (!node)
+        return;
+    uint32_t left = node->left ? node->left->level : 0;
+    uint32_t right = node->right ? node->right->level : 0;
+    uint32_t second = node->right && node->right->right ? node->right->right->level : 0;
+    cr_assert_eq(left, node->level - 1);
+    cr_assert(right == node->level || right == node->level - 1);
+    cr_assert_lt(second, node->level);
+    check_levels(node->left);
+    check_levels(node->right);
+}
+
 static void check_around(const struct tree *tree, const bool *in, int key)
 {
     int at = key, after = key + 1, floor = key;
@@ -71,6 +87,8 @@ TEST(tree, agrees_with_an_array)
         cr_assert_eq(tree.count, count);
         check_around(&tree, in, (int)random_below(&random, KEYS));
         cr_assert_leq(depth(tree.root), 20); /* 2 log2(512) + 2 */
+        if (round % 50 == 0)
+            check_levels(tree.root);
     }
 }
 
