@@ -20,6 +20,7 @@
 #include "broker/broker.h"
 #include "broker/config_view.h"
 #include "broker/creation.h"
+#include "processors/processors.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
 #include "storage/topic_config.h"
@@ -560,6 +561,7 @@ static void grow_attempt(struct request *request)
     const struct create_partitions_request *body = request->body;
     struct create_partitions_response *answer = request->answer;
     struct rows *rows = request->state;
+    struct broker *broker = request->broker;
     struct commit *commit = commit_create(request, committed);
     int64_t partitions = 0;
     for (int32_t i = 0; i < body->topics_count; i++) {
@@ -575,6 +577,8 @@ static void grow_attempt(struct request *request)
         commit = NULL;
     }
     int error = rows_commit(request, commit, grow_attempt);
+    if (!error && partitions > 0) /* the request may be gone */
+        processors_topics_changed(broker->processors);
     if (!error || error == -EAGAIN)
         return;
     struct fault fault = fault_of_commit(error);

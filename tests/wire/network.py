@@ -13,6 +13,7 @@ import signal
 import socket
 import stat
 import struct
+import subprocess
 import time
 
 import harness
@@ -243,6 +244,26 @@ def test_a_stop_is_clean_with_clients_connected():
         assert broker.stop(signal.SIGINT) == 0
 
 
+def test_a_stop_answers_who_waits():
+    """A consumer's fetch waits at the broker: the stop does not wait for it, and what was acknowledged is there
+    afterwards."""
+    with harness.Broker() as broker:
+        topic = harness.unique()
+        harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic], input="first\n")
+        consumer = harness.spawn(["kcat", "-C", "-u", "-q", "-b", broker.bootstrap, "-t", topic, "-X",
+                                  "fetch.wait.max.ms=10000"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert consumer.stdout.readline() == b"first\n"
+        harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic], input="second\n")
+        assert consumer.stdout.readline() == b"second\n"
+        began = time.monotonic()
+        assert broker.stop() == 0
+        assert time.monotonic() - began < 5
+        harness.kill(consumer)
+        broker.start()
+        out = harness.run(["kcat", "-C", "-e", "-q", "-b", broker.bootstrap, "-t", topic]).stdout
+        assert out == b"first\nsecond\n", out
+
+
 def test_systemd_is_told():
     with harness.Broker(start=False) as broker, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         path = broker.directory / "notify"
@@ -403,6 +424,34 @@ def test_answers_that_nobody_reads_do_not_stop_others():
                 pass
             held.append(connection)
         watch.check()
+
+
+def fetch_of_everything(topic):
+    """Fetch version 4 of partition 0, 50 MiB at most."""
+    name = topic.encode()
+    return frame(1, 4, struct.pack(">iiiibih", -1, 0, 1, 50 * MIB, 0, 1, len(name)) + name
+                 + struct.pack(">iiqi", 1, 0, 0, 50 * MIB))
+
+
+def test_memory_stays_within_its_limit_with_clients_that_do_not_read():
+    with harness.Broker({"memory.limit": "64MiB"}) as broker:
+        topic = harness.unique()
+        harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic], input=b"x" * 999 + b"\n" * 1)
+        text = (b"y" * 999 + b"\n") * 60000
+        harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic, "-p", "0"], input=text)
+        held = []
+        for _ in range(30):
+            connection = connect(broker)
+            connection.sendall(fetch_of_everything(topic) * 5)
+            held.append(connection)
+        time.sleep(2)
+        peak = broker.status_kib("VmHWM")
+        assert peak < 64 * 1024, f"{peak} KiB"
+        with connect(broker) as reader:
+            reader.sendall(fetch_of_everything(topic))
+            size, = struct.unpack(">i", harness.receive_exactly(reader, 4))
+            assert len(harness.receive_exactly(reader, size)) > 1000
+        assert answers(broker)
 
 
 def test_bytes_that_come_one_by_one():
