@@ -50,7 +50,6 @@ struct topic *answer_topic(struct request *request, struct bytes name, const str
     struct storage *storage = request->broker->storage;
     struct topic *topic =
         name.data ? storage_topic(storage, name) : storage_topic_by_id(storage, id);
-    if (topic)
-        request_depends(request, topic->lsn);
+    request_depends(request, topic ? topic->lsn : storage_deletion_lsn(storage));
     return topic;
 }

@@ -23,7 +23,8 @@ char *answer_strdup(struct request *request, struct bytes text) MUST_CHECK;
 struct bytes answer_error_text(int16_t code);
 
 /* The topic of a request's row: by name, or by id when the name is null. What the answer says of it
- * waits until the topic's newest change is durable. NULL: there is none. */
+ * waits until the topic's newest change is durable. NULL: there is none; saying so waits until the
+ * newest deletion is durable. */
 struct topic *answer_topic(struct request *request, struct bytes name, const struct uuid *id);
 
 #endif

@@ -60,13 +60,13 @@ struct config_view config_view_of_topic(struct request *request, const struct to
     struct config_view view = { .origin = own_text  ? ORIGIN_TOPIC
                                           : set_key ? ORIGIN_BROKER
                                                     : ORIGIN_DEFAULT };
-    if (own_text && !key->effective) { /* without a field: print would tell its default */
-        view.value = bytes_text(own_text);
-        return view;
-    }
-    key->print(effective, text, sizeof(text));
-    size_t len = strlen(text);
-    const void *copy = arena_copy(&request->arena, text, len + 1);
+    /* One without a field: print would tell its default. A copy in any case: the topic may be gone
+     * when the answer leaves. */
+    const char *from = own_text && !key->effective ? own_text : text;
+    if (from == text)
+        key->print(effective, text, sizeof(text));
+    size_t len = strlen(from);
+    const void *copy = arena_copy(&request->arena, from, len + 1);
     if (!copy)
         request_fail(request, "the values do not fit into request.arena.max.bytes");
     view.value = bytes_of(copy, copy ? len : 0);

@@ -99,7 +99,7 @@ int16_t creation_add(struct creation *creation, struct topic_plan *plan, struct 
         *ret_message = bytes_text(fault);
         return KAFKA_ERROR_INVALID_TOPIC_EXCEPTION;
     }
-    if (storage_topic(request->broker->storage, plan->name)) {
+    if (answer_topic(request, plan->name, NULL)) {
         *ret_message = answer_text(
             request, "topic '%.*s' already exists", (int)plan->name.len, plan->name.data);
         return KAFKA_ERROR_TOPIC_ALREADY_EXISTS;

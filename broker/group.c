@@ -523,10 +523,11 @@ static void join_complete(struct group *group, int64_t now)
     }
     list_foreach (node, &group->members) {
         struct group_member *member = list_entry(node, struct group_member, link);
+        /* Also one whose connection was lost while it waited: its session counts from here. */
+        if (member->joined)
+            member_heard(member, now);
         member->synced = member->fresh = false;
         member->joined = false;
-        if (member->join_token)
-            member_heard(member, now);
         join_answer(group, member);
     }
     deadline_set(group, &group->timer, now + rebalance_timeout(group));

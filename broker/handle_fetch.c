@@ -39,7 +39,8 @@ struct fetch_part {
     struct fetch *fetch;
     const struct fetch_request_partition *asked;
     struct fetch_response_partition_data *row;
-    struct log *log; /* of this look; NULL: nothing to read or to wait for */
+    struct log *log;      /* of this look; NULL: nothing to read or to wait for */
+    struct uuid topic_id; /* of the log's topic, to find it again: see logs_again */
     struct log_read read;
     bool reading, refused; /* refused: there is something, but it did not fit */
     struct buffer *buffer;
@@ -125,6 +126,7 @@ static void look_at_log(struct fetch_part *part, struct log *log)
         return;
     }
     part->log = log;
+    part->topic_id = log->topic->id;
 }
 
 static void look_at_topic(struct fetch *fetch, int32_t t, struct fetch_part *part)
@@ -295,6 +297,24 @@ static void part_take(struct fetch_part *part, int status)
     fetch->total += buffer->len;
 }
 
+/* Cold reads take more than a turn, in which topics of other parts may have gone for good. */
+static void logs_again(struct fetch *fetch)
+{
+    struct request *request = fetch->request;
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        struct fetch_part *part = &fetch->parts[i];
+        if (!part->log || part->reading)
+            continue;
+        if (answer_topic(request, bytes_of(NULL, 0), &part->topic_id))
+            continue;
+        if (part->buffer)
+            part->log = NULL;
+        else
+            row_refuse(part, request->version >= 13 ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
+                                                    : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    }
+}
+
 static void part_done(struct log_read *read, int status)
 {
     struct fetch_part *part = container_of(read, struct fetch_part, read);
@@ -302,6 +322,7 @@ static void part_done(struct log_read *read, int status)
     part->fetch->reading--;
     part->fetch->reserved -= read->max_bytes;
     part_take(part, status);
+    logs_again(part->fetch);
     fetch_read(part->fetch);
 }
 
@@ -315,6 +336,9 @@ static bool part_read(struct fetch_part *part)
     size_t room = used < fetch->limit ? fetch->limit - used : 0;
     size_t most =
         part->asked->partition_max_bytes > 0 ? (size_t)part->asked->partition_max_bytes : 0;
+    /* It may have moved since the look; what is told must cover what is shown. */
+    part->row->high_watermark = part->log->high_watermark;
+    part->row->last_stable_offset = part->log->last_stable_offset;
     if (part->asked->fetch_offset >= end)
         return true;
     if (room == 0 && fetch->one_promised) {

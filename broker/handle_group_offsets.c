@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "broker/answer.h"
 #include "broker/api.h"
 #include "broker/broker.h"
 #include "broker/coordinator.h"
@@ -24,26 +25,18 @@
 
 /* ---- OffsetCommit ---- */
 
-static const struct uuid *topic_id_of(
-    const struct request *request, struct bytes name, const struct uuid *id, uint64_t *ret_lsn)
+/* By name; from version 10 on by id. */
+static const struct topic *topic_of(
+    struct request *request, struct bytes name, const struct uuid *id)
 {
-    const struct storage *storage = request->broker->storage;
-    const struct topic *topic =
-        request->version >= 10 ? storage_topic_by_id(storage, id) : storage_topic(storage, name);
-    if (!topic)
-        return NULL;
-    *ret_lsn = topic->lsn;
-    return &topic->id;
+    return answer_topic(request, request->version >= 10 ? bytes_of(NULL, 0) : name, id);
 }
 
 static int16_t commit_partition(struct request *request, struct unit *unit, struct bytes group,
     const struct offset_commit_request_topic *topic,
     const struct offset_commit_request_partition *partition)
 {
-    struct storage *storage = request->broker->storage;
-    const struct topic *known = request->version >= 10
-                                    ? storage_topic_by_id(storage, &topic->topic_id)
-                                    : storage_topic(storage, topic->name);
+    const struct topic *known = topic_of(request, topic->name, &topic->topic_id);
     if (!known)
         return request->version >= 10 ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
                                       : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -160,8 +153,9 @@ void handle_offset_commit(struct request *request)
         request_park(request, handle_offset_commit);
         return;
     }
-    commit_refuse(request,
-        status == -EMSGSIZE ? KAFKA_ERROR_INVALID_COMMIT_OFFSET_SIZE : request_error_of(status));
+    /* No room, or the broker stops: clients take the codes of topics as final here. */
+    commit_refuse(request, status == -EMSGSIZE ? KAFKA_ERROR_INVALID_COMMIT_OFFSET_SIZE
+                                               : KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE);
 }
 
 /* ---- OffsetFetch ----
@@ -212,8 +206,7 @@ static void collect_one(void *context, const struct uuid *id, int32_t partition,
     struct collect *collect = context;
     (void)offset;
     (void)lsn;
-    struct storage *storage = collect->request->broker->storage;
-    const struct topic *topic = storage_topic_by_id(storage, id);
+    const struct topic *topic = answer_topic(collect->request, bytes_of(NULL, 0), id);
     if (!topic || collect->failed)
         return; /* of a topic that was deleted */
     if (topic != collect->topic) {
@@ -221,11 +214,13 @@ static void collect_one(void *context, const struct uuid *id, int32_t partition,
         collect->topic_count++;
         if (!collect->counting) {
             struct offset_fetch_request_topics *to = &collect->topics[collect->topic_count - 1];
-            to->name = bytes_text(topic->name);
+            /* A copy: the answer waits, and the topic may be gone by then. */
+            char *name = answer_strdup(collect->request, bytes_text(topic->name));
+            to->name = name ? bytes_text(name) : (struct bytes){ 0 };
             to->topic_id = topic->id;
             to->partition_indexes = request_alloc(
                 collect->request, (size_t)topic->log_count * sizeof(*to->partition_indexes));
-            collect->failed = !to->partition_indexes;
+            collect->failed = !name || !to->partition_indexes;
         }
     }
     if (collect->counting || collect->failed)
@@ -258,10 +253,8 @@ static bool collect_all(struct request *request, struct bytes group,
 static bool fetch_topic_v8(struct request *request, struct bytes group,
     const struct offset_fetch_request_topics *topic, struct offset_fetch_response_topics *to)
 {
-    uint64_t lsn;
-    const struct uuid *id = topic_id_of(request, topic->name, &topic->topic_id, &lsn);
-    if (id)
-        request_depends(request, lsn);
+    const struct topic *known = topic_of(request, topic->name, &topic->topic_id);
+    const struct uuid *id = known ? &known->id : NULL;
     int16_t error = !id && request->version >= 10 ? KAFKA_ERROR_UNKNOWN_TOPIC_ID : 0;
     to->name = topic->name;
     to->topic_id = topic->topic_id;

@@ -43,8 +43,12 @@ static bool row_fill(
 {
     const struct metadata_request *body = request->body;
     const struct metadata *metadata = request->state;
+    /* The answer waits, and the topic may be gone by then. */
+    const char *name = answer_strdup(request, bytes_text(topic->name));
+    if (!name)
+        return false;
     row->error_code = 0;
-    row->name = bytes_text(topic->name);
+    row->name = bytes_text(name);
     row->topic_id = topic->id;
     row->is_internal = topic_name_is_internal(row->name);
     if (body->include_topic_authorized_operations)
@@ -75,6 +79,7 @@ static bool rows_all(struct request *request)
     if (!metadata->rows)
         return false;
     int32_t i = 0;
+    request_depends(request, storage_deletion_lsn(storage)); /* what is left out is told, too */
     for (struct topic *t = storage_topic_next(storage, NULL); t; t = storage_topic_next(storage, t))
         if (!row_fill(request, &metadata->rows[i++], t))
             return false;

@@ -17,8 +17,7 @@
  *
  *     walk ──lookup starts──▶ ... ──done──▶ walk ──all walked, none under way──▶ finish
  *
- * A lookup cannot be taken back from the storage; it outlives a request that is cancelled and then
- * ends on its own.
+ * When the request is cancelled its lookups are taken back from the storage.
  *
  * OffsetForLeaderEpoch (KIP-320) tells consumers where the log of an epoch ended, so that they
  * notice a truncation.
@@ -56,8 +55,8 @@ struct walk {
 
 struct lookup {
     struct log_find_time find;
-    struct list link;  /* in walk->lookups */
-    struct walk *walk; /* NULL: the request has gone */
+    struct list link; /* in walk->lookups */
+    struct walk *walk;
     struct list_offsets_response_partition_response *row;
 };
 
@@ -78,22 +77,21 @@ static void lookup_done(struct log_find_time *find, int status)
 {
     struct lookup *lookup = container_of(find, struct lookup, find);
     struct walk *walk = lookup->walk;
-    if (walk) {
-        row_found(lookup, status);
-        list_remove(&lookup->link);
-        walk->under_way--;
-    }
+    row_found(lookup, status);
+    list_remove(&lookup->link);
+    walk->under_way--;
     mem_free(lookup);
-    if (walk)
-        walk_on(walk);
+    walk_on(walk);
 }
 
 static void offsets_cancel(struct request *request)
 {
     struct walk *walk = request->state;
     list_foreach_safe (node, next, &walk->lookups) {
-        list_entry(node, struct lookup, link)->walk = NULL;
+        struct lookup *lookup = list_entry(node, struct lookup, link);
+        log_find_cancel(&lookup->find);
         list_remove(node);
+        mem_free(lookup);
     }
 }
 

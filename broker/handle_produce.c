@@ -254,16 +254,18 @@ static bool producer_is_good(
 }
 
 /* The log that the part goes to; NULL if it has gone meanwhile, the row says so. */
-static struct log *part_log(const struct request *request, struct produce_part *part)
+static struct log *part_log(struct request *request, struct produce_part *part)
 {
     struct topic *topic = storage_topic_by_id(request->broker->storage, &part->topic_id);
     struct log *log = topic ? topic_log(topic, part->row->index) : NULL;
-    if (!log)
-        row_refuse(part->row,
-            request->version < 13 ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION
-                                  : KAFKA_ERROR_UNKNOWN_TOPIC_ID,
-            bytes_of(NULL, 0));
-    return log;
+    if (log)
+        return log;
+    request_depends(request, storage_deletion_lsn(request->broker->storage));
+    row_refuse(part->row,
+        request->version < 13 ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION
+                              : KAFKA_ERROR_UNKNOWN_TOPIC_ID,
+        bytes_of(NULL, 0));
+    return NULL;
 }
 
 static bool unit_has(const struct unit *unit, const struct log *log)
@@ -437,9 +439,11 @@ static void preparation_fill(struct preparation *preparation, const struct reque
 }
 
 /* What is wrong with the partition as such; 0: nothing, and its log. */
-static int16_t partition_fault(const struct request *request, const struct topic *topic,
-    int32_t partition, struct log **ret_log)
+static int16_t partition_fault(
+    struct request *request, const struct topic *topic, int32_t partition, struct log **ret_log)
 {
+    if (!topic)
+        request_depends(request, storage_deletion_lsn(request->broker->storage));
     if (!topic)
         return request->version < 13 ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION
                                      : KAFKA_ERROR_UNKNOWN_TOPIC_ID;

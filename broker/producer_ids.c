@@ -14,7 +14,13 @@
 struct producer_ids {
     struct storage *storage;
     int64_t next, end;
-    uint64_t lsn; /* of the block */
+    uint64_t lsn;        /* of the block */
+    struct list commits; /* struct block_commit, under way */
+};
+
+struct block_commit {
+    struct unit unit;
+    struct list link;
 };
 
 static const struct bytes the_key = { (const uint8_t *)"next", 4 };
@@ -31,19 +37,29 @@ int producer_ids_create(struct producer_ids **ret_ids, struct storage *storage)
     struct producer_ids *ids = mem_zalloc(1, sizeof(*ids));
     ids->storage = storage;
     ids->next = ids->end = from;
+    list_init(&ids->commits);
     *ret_ids = ids;
     return 0;
 }
 
+static void block_commit_free(struct block_commit *commit)
+{
+    list_remove(&commit->link);
+    unit_done(&commit->unit);
+    mem_free(commit);
+}
+
 void producer_ids_destroy(struct producer_ids *ids)
 {
+    struct list *node;
+    while (ids && (node = list_first(&ids->commits)))
+        block_commit_free(list_entry(node, struct block_commit, link));
     mem_free(ids);
 }
 
 static void block_done(struct unit *unit)
 {
-    unit_done(unit);
-    mem_free(unit);
+    block_commit_free(container_of(unit, struct block_commit, unit));
 }
 
 static int block_take(struct producer_ids *ids)
@@ -53,12 +69,13 @@ static int block_take(struct producer_ids *ids)
     uint8_t value[8];
     struct bytes ignored;
     le_put64(value, (uint64_t)(ids->end + PRODUCER_IDS_BLOCK));
-    struct unit *unit = mem_alloc(sizeof(*unit));
-    unit_init(unit, block_done);
-    unit_put(unit, STORE_PRODUCER_IDS, the_key, bytes_of(value, sizeof(value)));
-    int error = log_commit(ids->storage, unit);
+    struct block_commit *commit = mem_zalloc(1, sizeof(*commit));
+    list_append(&ids->commits, &commit->link);
+    unit_init(&commit->unit, block_done);
+    unit_put(&commit->unit, STORE_PRODUCER_IDS, the_key, bytes_of(value, sizeof(value)));
+    int error = log_commit(ids->storage, &commit->unit);
     if (error) {
-        block_done(unit);
+        block_commit_free(commit);
         return error;
     }
     CHECK(store_get(ids->storage, STORE_PRODUCER_IDS, the_key, &ignored, &ids->lsn));

@@ -20,7 +20,7 @@ enum { PRODUCER_IDS_BLOCK = 1000 };
 /* Reads where the blocks have come to. -EBADMSG: the store's value is not one of ours. The storage
  * stays the caller's and outlives it. */
 int producer_ids_create(struct producer_ids **ret_ids, struct storage *storage) MUST_CHECK;
-/* NULL is fine. A unit under way keeps what it needs. */
+/* NULL is fine. Of a storage that is destroyed next: units under way are dropped. */
 void producer_ids_destroy(struct producer_ids *ids);
 /* The next id, and the log position that must be durable before it is told. -EAGAIN: the ring is
  * full (as log_commit), or another error of it; -ERANGE: none is left. */

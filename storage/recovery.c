@@ -77,13 +77,17 @@ static int directory_make(struct storage *storage)
     int status = disk->table->mkdir(disk, storage->dir);
     if (status == -EEXIST)
         return 0;
-    if (status < 0) {
+    if (status < 0)
         doors_say(storage->doors, LOG_ERROR, "can't make the data directory %s: %s", storage->dir,
             strerrordesc_np(-status));
-        return status;
-    }
+    return status;
+}
+
+static int parent_sync(struct storage *storage)
+{
+    struct disk *disk = storage->doors->disk;
     char *parent = parent_of(storage->dir);
-    status = disk->table->sync_dir(disk, parent);
+    int status = disk->table->sync_dir(disk, parent);
     mem_free(parent);
     return status;
 }
@@ -209,6 +213,9 @@ static int directory_create(struct recovery *recovery)
     int status = directory_is_ours_to_take(recovery);
     if (status < 0)
         return status;
+    status = parent_sync(storage);
+    if (status < 0)
+        return status;
     char *wal = path_of(storage, "wal");
     status = disk->table->mkdir(disk, wal);
     mem_free(wal);
@@ -234,9 +241,11 @@ static int format_read(struct recovery *recovery, char text[FORMAT_TEXT_MAX + 1]
     size_t len = 0;
     struct disk_file *file;
     memset(text, 0, FORMAT_TEXT_MAX + 1);
-    int status = disk->table->open(disk, path, DISK_READ, &file);
+    int status = disk->table->open(disk, path, DISK_WRITE, &file);
     if (status == 0) {
-        status = disk->table->read(file, 0, text, FORMAT_TEXT_MAX, &len);
+        status = disk->table->sync(file);
+        if (status == 0)
+            status = disk->table->read(file, 0, text, FORMAT_TEXT_MAX, &len);
         disk->table->close(file);
     }
     if (status < 0)
@@ -594,7 +603,11 @@ static void recovery_end(struct recovery *recovery)
 static int recover(struct recovery *recovery, const struct wal_events *events)
 {
     struct storage *storage = recovery->storage;
-    int status = directory_list(recovery);
+    /* A life that was killed may have left names here that are not on the medium yet: nothing may
+     * be built on what the next power cut takes away. (So with every file that is read below.) */
+    int status = recovery->disk->table->sync_dir(recovery->disk, storage->dir);
+    if (status == 0)
+        status = directory_list(recovery);
     if (status < 0)
         return status;
     char format[FORMAT_TEXT_MAX + 1] = { 0 };

@@ -125,6 +125,8 @@ void topic_release(struct topic *topic);
 
 struct topic *storage_topic(const struct storage *storage, struct bytes name);
 struct topic *storage_topic_by_id(const struct storage *storage, const struct uuid *id);
+/* Of the newest deletion: wait for it before telling a client that a topic is not there. */
+uint64_t storage_deletion_lsn(const struct storage *storage);
 /* All topics in the order of their names: storage_topic_next(s, NULL) is the first. */
 struct topic *storage_topic_next(const struct storage *storage, const struct topic *after);
 size_t storage_topic_count(const struct storage *storage);
@@ -188,7 +190,8 @@ void unit_init(struct unit *unit, void (*done)(struct unit *unit));
 void unit_append(struct unit *unit, struct log *log, struct bytes batch);
 /* value.data NULL deletes. Key and value are copied. kind: enum store_kind. */
 void unit_put(struct unit *unit, uint16_t kind, struct bytes key, struct bytes value);
-/* Frees what the unit holds (not the unit). Not between log_commit and done. */
+/* Frees what the unit holds (not the unit). Between log_commit and done only when the storage is
+ * destroyed next: then done will not run. */
 void unit_done(struct unit *unit);
 
 /* 0: in the ring, offsets assigned, `done` will run.  Otherwise nothing happened at all:

@@ -119,7 +119,7 @@ static void topic_delete(struct storage *storage, struct topic *topic, uint64_t 
 {
     topic_unlink(storage, topic);
     topic->deleted = true;
-    topic->lsn = lsn;
+    topic->lsn = storage->topics.deletion_lsn = lsn;
     list_append(&storage->topics.deleted, &topic->link);
     for (int32_t i = 0; i < topic->log_count; i++) {
         uint8_t key[4];
@@ -272,6 +272,11 @@ struct topic *storage_topic_by_id(const struct storage *storage, const struct uu
 {
     struct tree_node *node = tree_find(&storage->topics.by_id, id);
     return node ? container_of(node, struct topic, by_id) : NULL;
+}
+
+uint64_t storage_deletion_lsn(const struct storage *storage)
+{
+    return storage->topics.deletion_lsn;
 }
 
 struct topic *storage_topic_next(const struct storage *storage, const struct topic *after)

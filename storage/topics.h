@@ -14,7 +14,8 @@
 
 struct topics {
     struct tree by_name, by_id;
-    struct list deleted; /* struct topic that somebody still holds */
+    struct list deleted;   /* struct topic that somebody still holds */
+    uint64_t deletion_lsn; /* of the newest one */
 };
 
 enum {

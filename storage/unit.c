@@ -72,6 +72,8 @@ int unit_raise_start(struct unit *unit, struct log *log, int64_t offset)
 
 void unit_done(struct unit *unit)
 {
+    if (unit->link.next) /* NULL: never begun */
+        list_remove(&unit->link);
     for (size_t i = 0; i < unit->put_count; i++)
         mem_free(unit->puts[i].memory);
     mem_free(unit->puts);
