@@ -1,0 +1,33 @@
+/*
+ * roles.h - the clients of the simulated world: what they do, and what they ask of the answers.
+ *
+ * Each is made once and lives through all lives of the broker; the world destroys it.
+ */
+#ifndef TESTS_SIM_ROLES_H
+#define TESTS_SIM_ROLES_H
+
+#include "tests/sim/client.h"
+
+/* Makes the topics, and keeps making, growing, deleting and describing some. Alone one for each. */
+struct client *sim_admin_create(struct world *world, int index);
+
+/* Sends batches. Idempotent ones send again what was not answered, and what was. */
+struct client *sim_producer_create(struct world *world, int index);
+/* Batches that it still has to bring home (in the calm: 0 at the end). */
+size_t sim_producer_pending(const struct client *client);
+
+/* Fetches from anywhere, with long polls; asks for offsets and epochs. */
+struct client *sim_consumer_create(struct world *world, int index);
+
+/* A member of a group that commits offsets; every group has several. */
+struct client *sim_member_create(struct world *world, int index);
+/* In the calm: why the groups are not yet as they must be, or NULL. */
+const char *sim_members_unsettled(struct world *world);
+
+/* The oracle's own: reads all logs from start to end and compares with the ledger. */
+struct client *sim_scanner_create(struct world *world, int index);
+/* Begins; true once it is through. */
+void sim_scanner_begin(struct client *client);
+bool sim_scanner_done(const struct client *client);
+
+#endif
