@@ -1,5 +1,5 @@
-/* Threads of processors: order, ends told on the loop's thread, many at once. (bench_processors runs
- * them with ThreadSanitizer: Criterion does not start under it.) */
+/* Threads of processors: order, ends told on the loop's thread, many at once. (bench_processors
+ * runs them with ThreadSanitizer: Criterion does not start under it.) */
 #include "processors/workers.h"
 
 #include <poll.h>
