@@ -256,7 +256,7 @@ static void case_record(void)
         RD_KAFKA_V_HEADER("a", "2", 1), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     EXPECT(!error, "%s", rd_kafka_err2str(error));
     error = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
-        RD_KAFKA_V_KEY("gone", 4), RD_KAFKA_V_VALUE(NULL, 0), RD_KAFKA_V_END);
+        RD_KAFKA_V_KEY((void *)(uintptr_t) "gone", 4), RD_KAFKA_V_VALUE(NULL, 0), RD_KAFKA_V_END);
     EXPECT(!error, "%s", rd_kafka_err2str(error));
     flush(rk);
     EXPECT(report.good == 2, "%s", rd_kafka_err2str(report.error));
