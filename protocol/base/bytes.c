@@ -78,7 +78,8 @@ int out_reserve(struct out *out, size_t size)
 
 uint8_t *out_add(struct out *out, size_t size)
 {
-    mem_grow(out->data, &out->capacity, out->len + size);
+    /* Never NULL, not even for nothing: callers add to the pointer. */
+    mem_grow(out->data, &out->capacity, out->len + size + (out->data ? 0 : 1));
     uint8_t *at = out->data + out->len;
     out->len += size;
     return at;

@@ -162,7 +162,7 @@ void roster_committed(
 /* Is commit `a` overwritten for certain when a fetch is sent at `sent`? By which? */
 static size_t overwritten(const struct register_of *reg, size_t a, uint64_t sent)
 {
-    const struct commit_note *old = &reg->commits[a];
+    const struct commit_note *old = reg->count ? &reg->commits[a] : NULL;
     for (size_t b = 1; b < reg->count; b++) {
         const struct commit_note *note = &reg->commits[b];
         bool before = a == 0 || (old->resolved && old->resolved < note->sent);
