@@ -207,7 +207,7 @@ static struct fault value_add(struct request *request, struct values *values,
         return (struct fault){ KAFKA_ERROR_INVALID_CONFIG, bytes_text("the values are too long") };
     memcpy(copy, given->value.data, given->value.len);
     size_t slot = 0; /* the last value of a key counts */
-    while (slot < values->entry_count && strcmp(values->entries[slot].name, key->name))
+    while (slot < values->entry_count && strcmp(values->entries[slot].name, key->name) != 0)
         slot++;
     if (slot == values->entry_count)
         values->entries[values->entry_count++].name =
