@@ -3,8 +3,8 @@
  *
  *   writeback  until all bytes below C are in segments and the write-ahead log is durable to C
  *   sync       pool jobs: fdatasync of every segment written since the last checkpoint, of
- *              directories with new names; what was reserved beyond the end of a sealed segment is
- *              given back
+ *              directories with new names, or of the whole file system if those are many; what was
+ *              reserved beyond the end of a sealed segment is given back
  *   slot       one pool job: the data directory if it has new names, then the slot; then recycle
  *
  * A failed sync is fail-stop. A full disk is not: this checkpoint is given up and another one
@@ -234,6 +234,12 @@ static void sync_done(struct work_job *work)
     removals_step(storage);
 }
 
+static bool needs_cut(const struct segment *segment)
+{
+    return segment->sealed && segment->written == segment->claim.size &&
+           segment->allocated > segment->claim.size;
+}
+
 static void item_begin(struct sync_job *job, struct segment *segment)
 {
     struct sync_item *item = &job->items[job->count++];
@@ -242,8 +248,7 @@ static void item_begin(struct sync_job *job, struct segment *segment)
     item->path = segment->file ? NULL : segment_path(segment);
     item->directory = segment->name_dirty ? log_directory(segment->log) : NULL;
     item->size = segment->claim.size;
-    item->cut = segment->sealed && segment->written == segment->claim.size &&
-                segment->allocated > segment->claim.size;
+    item->cut = needs_cut(segment);
     list_remove(&segment->dirty);
     segment->users++;
     log_set_busy(segment->log, true);
@@ -279,6 +284,73 @@ static bool sync_begin(struct storage *storage)
     checkpoint->job_count++;
     work_submit(storage->doors->work, &job->work);
     return true;
+}
+
+/* Many files: one sync of the file system costs less than one of each (storage.md 1.12). */
+struct whole_job {
+    struct work_job work;
+    struct storage *storage;
+    const struct disk_table *disk;
+    struct disk_file *file;
+    int status;
+};
+
+static void whole_run(struct work_job *work)
+{
+    struct whole_job *job = container_of(work, struct whole_job, work);
+    job->status = job->disk->sync_all(job->file);
+}
+
+static void whole_forget(struct checkpoint *checkpoint)
+{
+    mem_free(checkpoint->whole_job);
+    checkpoint->whole_job = NULL;
+}
+
+static void whole_done(struct work_job *work)
+{
+    struct whole_job *job = container_of(work, struct whole_job, work);
+    struct storage *storage = job->storage;
+    int status = job->status;
+    whole_forget(&storage->checkpoint);
+    if (status < 0) {
+        storage_fail(storage, status, "syncing the file system");
+        return;
+    }
+    residents_trim(&storage->residents);
+    checkpoint_step(storage);
+    storage_close_step(storage);
+}
+
+/* What is written while it runs gets dirty anew. */
+static void whole_begin(struct storage *storage)
+{
+    struct checkpoint *checkpoint = &storage->checkpoint;
+    struct whole_job *job = mem_zalloc(1, sizeof(*job));
+    list_foreach_safe (node, following, &checkpoint->todo) {
+        struct segment *segment = list_entry(node, struct segment, dirty);
+        if (needs_cut(segment)) /* has a job of its own */
+            continue;
+        list_remove(node);
+        segment->name_dirty = false;
+    }
+    job->storage = storage;
+    job->disk = storage->disk;
+    job->file = storage->lock; /* open since the start: no error of the kernel's is missed */
+    job->work.run = whole_run;
+    job->work.done = whole_done;
+    checkpoint->whole_job = job;
+    work_submit(storage->doors->work, &job->work);
+}
+
+static bool are_many(const struct storage *storage)
+{
+    uint32_t count = 0;
+    list_foreach (node, &storage->checkpoint.todo) {
+        if (++count > storage->config.sync_files_max)
+            return true;
+    }
+    return false;
 }
 
 /* ---- slot ---------------------------------------------------------------------------------- */
@@ -406,12 +478,14 @@ void checkpoint_step(struct storage *storage)
         writeback_release(storage);
         checkpoint->state = CHECKPOINT_SYNC;
         list_splice(&checkpoint->todo, &storage->dirty);
+        if (are_many(storage))
+            whole_begin(storage);
     }
     if (checkpoint->state != CHECKPOINT_SYNC)
         return;
     while (checkpoint->job_count < CHECKPOINT_JOBS_MAX && sync_begin(storage))
         continue;
-    if (checkpoint->job_count > 0 || !list_empty(&checkpoint->todo))
+    if (checkpoint->job_count > 0 || checkpoint->whole_job || !list_empty(&checkpoint->todo))
         return;
     if (storage_is_durable(storage, checkpoint->dropped_lsn))
         slot_begin_job(storage);
@@ -468,5 +542,6 @@ void checkpoint_done(struct storage *storage)
     }
     while (list_pop(&checkpoint->todo))
         continue;
+    whole_forget(checkpoint);
     slot_forget(checkpoint);
 }

@@ -40,6 +40,7 @@ struct checkpoint {
     struct list jobs;
     uint32_t job_count;
     struct slot_job *slot_job;
+    struct whole_job *whole_job; /* syncs the whole file system */
     struct timer timer;
 };
 

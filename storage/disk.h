@@ -87,6 +87,9 @@ struct disk_table {
     int (*size)(struct disk_file *file, uint64_t *ret_size);
     int (*sync)(struct disk_file *file);
     int (*sync_dir)(struct disk *disk, const char *path);
+    /* As syncfs: everything written so far to the file system that holds the file, names too, is on
+     * stable media. Tells of errors of the kernel's own write-back since the file was opened. */
+    int (*sync_all)(struct disk_file *file);
     int (*rename)(struct disk *disk, const char *from, const char *to);
     int (*remove)(struct disk *disk, const char *path); /* a file, or an empty directory */
     int (*space)(struct disk *disk, const char *path, struct disk_space *ret_space);

@@ -226,6 +226,11 @@ int disk_posix_sync_dir(struct disk *disk, const char *path)
     return status;
 }
 
+int disk_posix_sync_all(struct disk_file *file)
+{
+    return syncfs(file->fd) < 0 ? -errno : 0;
+}
+
 int disk_posix_rename(struct disk *disk, const char *from, const char *to)
 {
     (void)disk;

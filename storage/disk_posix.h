@@ -33,6 +33,7 @@ int disk_posix_truncate(struct disk_file *file, uint64_t size);
 int disk_posix_size(struct disk_file *file, uint64_t *ret_size);
 int disk_posix_sync(struct disk_file *file);
 int disk_posix_sync_dir(struct disk *disk, const char *path);
+int disk_posix_sync_all(struct disk_file *file);
 int disk_posix_rename(struct disk *disk, const char *from, const char *to);
 int disk_posix_remove(struct disk *disk, const char *path);
 int disk_posix_space(struct disk *disk, const char *path, struct disk_space *ret_space);
@@ -44,8 +45,9 @@ int disk_posix_descriptor(struct disk_file *file);
     .list = disk_posix_list, .read = disk_posix_read, .read_nowait = disk_posix_read_nowait,       \
     .writev = disk_posix_writev, .fallocate = disk_posix_fallocate,                                \
     .truncate = disk_posix_truncate, .size = disk_posix_size, .sync = disk_posix_sync,             \
-    .sync_dir = disk_posix_sync_dir, .rename = disk_posix_rename, .remove = disk_posix_remove,     \
-    .space = disk_posix_space, .lock = disk_posix_lock, .descriptor = disk_posix_descriptor
+    .sync_dir = disk_posix_sync_dir, .sync_all = disk_posix_sync_all, .rename = disk_posix_rename, \
+    .remove = disk_posix_remove, .space = disk_posix_space, .lock = disk_posix_lock,               \
+    .descriptor = disk_posix_descriptor
 
 /* An I/O failed with `status`: true when the file was O_DIRECT and is buffered from now on, so the
  * I/O is worth another try (file systems that take the flag and refuse the I/O). */

@@ -33,6 +33,7 @@ struct storage_config storage_config_default(void)
         .retention_check_ms = 300000,
         .disk_free_min = STORAGE_DISK_FREE_AUTO,
         .segment_files_max = 1000,
+        .sync_files_max = 32,
         .index_bytes_max = 32 << 20,
         .producers_max = 65536,
         .producer_expire_ms = INT64_C(86400000),
@@ -291,6 +292,7 @@ void storage_close_step(struct storage *storage)
     /* What a full disk does not take is in the write-ahead log: the next start writes it. */
     if (storage->writeback.full && storage->writeback.paused && storage->writeback.job_count == 0 &&
         storage->checkpoint.job_count == 0 && !storage->checkpoint.slot_job &&
+        !storage->checkpoint.whole_job &&
         !storage->removals.running && read_idle(storage) && wal_idle(storage->wal)) {
         close_finish(storage, -ENOSPC);
         return;

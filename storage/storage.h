@@ -45,6 +45,7 @@ struct storage_config {
     int64_t retention_check_ms; /* log.retention.check.interval.ms; default 300,000 */
     uint64_t disk_free_min;     /* below it produce gets -ENOSPC; default STORAGE_DISK_FREE_AUTO */
     uint32_t segment_files_max; /* segment files open at once; default 1000 */
+    uint32_t sync_files_max;    /* a checkpoint with more syncs the whole file system; default 32 */
     uint64_t index_bytes_max;   /* memory of segment indexes; default 32 MiB */
     uint64_t checkpoint_bytes;  /* of write-ahead log between checkpoints; default 64 MiB */
     uint32_t producers_max;     /* idempotent producers times logs; default 65,536 */

@@ -468,6 +468,24 @@ static int sim_sync_dir(struct disk *disk, const char *path)
     return 0;
 }
 
+static int sim_sync_all(struct disk_file *file)
+{
+    struct sim *sim = sim_of(file->disk);
+    int status = call_begin(sim);
+    list_foreach (node, &sim->files) {
+        if (status == 0)
+            status = file_sync(sim, list_entry(node, struct inode, link));
+    }
+    if (status < 0 || sim->faults.skip_sync_dir)
+        return status;
+    list_foreach_safe (node, following, &sim->names) {
+        struct name *name = list_entry(node, struct name, link);
+        name_settle(name);
+        name_drop_if_gone(name);
+    }
+    return 0;
+}
+
 static int sim_rename(struct disk *disk, const char *from, const char *to)
 {
     struct sim *sim = sim_of(disk);
@@ -633,6 +651,7 @@ static const struct disk_table table = {
     .size = sim_size,
     .sync = sim_sync,
     .sync_dir = sim_sync_dir,
+    .sync_all = sim_sync_all,
     .rename = sim_rename,
     .remove = sim_remove,
     .space = sim_space,

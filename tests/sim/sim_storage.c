@@ -776,6 +776,7 @@ static void run(uint64_t seed, size_t operations, bool verbose, enum lie lie, st
     w.config.wal_file_bytes = 64 * 1024;
     w.config.wal_files_max = 4;
     w.config.checkpoint_ms = 5000;
+    w.config.sync_files_max = seed % 4 == 3 ? 1 : 32;
     w.config.disk_free_min = 1;
     /* Below what a topic may set: rolls shall happen. */
     w.config.defaults.segment_bytes = 16 * 1024;

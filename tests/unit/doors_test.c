@@ -138,6 +138,13 @@ static int wrap_sync_dir(struct disk *disk, const char *path)
     return status < 0 ? status : test->inner->table->sync_dir(test->inner, path);
 }
 
+static int wrap_sync_all(struct disk_file *file)
+{
+    struct doors_test *test = test_of(file->disk);
+    int status = fault(test, CALL_SYNC_ALL, file->path);
+    return status < 0 ? status : test->inner->table->sync_all(file->inner);
+}
+
 static int wrap_rename(struct disk *disk, const char *from, const char *to)
 {
     struct doors_test *test = test_of(disk);
@@ -238,6 +245,7 @@ static const struct disk_table wrap_table = {
     .size = wrap_size,
     .sync = wrap_sync,
     .sync_dir = wrap_sync_dir,
+    .sync_all = wrap_sync_all,
     .rename = wrap_rename,
     .remove = wrap_remove,
     .space = wrap_space,

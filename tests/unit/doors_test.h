@@ -29,6 +29,7 @@ enum disk_call {
     CALL_FALLOCATE,
     CALL_TRUNCATE,
     CALL_SYNC, /* sync and sync_dir */
+    CALL_SYNC_ALL,
     CALL_REMOVE,
     CALL_SUBMIT, /* asynchronous: fails when it is done */
     CALL_COUNT

@@ -106,6 +106,29 @@ TEST(log, keeps_to_its_file_limit)
     storage_test_end(&test);
 }
 
+TEST(log, many_files_are_synced_at_once)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct topic *topic = storage_test_create(&test, "t", 40, NULL, NULL);
+    for (int32_t i = 0; i < 40; i++)
+        cr_assert_eq(storage_test_append(&test, topic->logs[i], 1, 1), 0);
+    write_back(&test);
+    uint64_t syncs = test.doors.calls[CALL_SYNC];
+    storage_test_pass(&test, 31000);
+    cr_assert_eq(storage_stats(test.storage).checkpoints, 1);
+    cr_assert_eq(test.doors.calls[CALL_SYNC_ALL], 1);
+    cr_assert_leq(test.doors.calls[CALL_SYNC] - syncs, 4);
+    cr_assert_eq(storage_test_append(&test, topic->logs[0], 1, 1), 0);
+    storage_test_pass(&test, 31000);
+    cr_assert_eq(storage_stats(test.storage).checkpoints, 2);
+    cr_assert_eq(test.doors.calls[CALL_SYNC_ALL], 1, "one file is synced alone");
+    storage_test_crash(&test);
+    storage_test_open(&test);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
 static size_t read_len(
     struct storage_test *test, struct log *log, int64_t offset, size_t max, bool at_least_one)
 {

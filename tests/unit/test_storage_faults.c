@@ -125,7 +125,9 @@ TEST(faults, a_stop_on_a_full_disk_ends_and_loses_nothing)
 static void fails_stop(enum disk_call call, int status, const char *path, int64_t pass_ms, int told)
 {
     struct storage_test test;
-    storage_test_begin(&test);
+    storage_test_setup(&test);
+    test.config.sync_files_max = call == CALL_SYNC_ALL ? 0 : 32;
+    storage_test_open(&test);
     struct log *log = storage_test_topic(&test, "t", 1);
     cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
     test.doors.faults[call] = (struct disk_fault){ status, path, 0 };
@@ -158,6 +160,7 @@ TEST(faults, fails_stop_when_a_write_or_sync_fails)
     fails_stop(CALL_WRITE, -EIO, ".log", 1200, -EIO);
     fails_stop(CALL_OPEN, -EACCES, ".log", 1200, -EACCES);
     fails_stop(CALL_SYNC, -EIO, "t-0", 31000, -EIO);
+    fails_stop(CALL_SYNC_ALL, -EIO, "lock", 31000, -EIO);
     fails_stop(CALL_SYNC, -ENOSPC, "meta.", 31000, -EIO); /* a sync is never tried again */
 }
 
