@@ -19,9 +19,10 @@ BLOCK = 1 << 20
 
 
 def lines(count, size, seed):
-    """Blocks of `count` lines of `size` bytes: a number, then text that no codec makes nothing of."""
+    """Blocks of `count` lines of `size` bytes: a number, then words, of which every codec makes less."""
     source = random.Random(seed)
-    pool = "".join(source.choice("etaoin shrdlu cmfwyp vbgkqj xz") for _ in range(1 << 16)).encode()
+    words = ["".join(source.choices("etaoinshrdlucmfwypvbgkqjxz", k=source.randrange(4, 12))) for _ in range(60)]
+    pool = " ".join(source.choices(words, k=8000)).encode()
     for first in range(0, count, 1000):
         block = bytearray()
         for number in range(first, min(first + 1000, count)):
