@@ -267,8 +267,7 @@ static void fetch_judge(struct fetch *fetch)
         fetch_read(fetch);
         return;
     }
-    bool late =
-        fetch->wait.expired || clock_monotonic_ns(broker->doors->clock) >= fetch->deadline_ns;
+    bool late = clock_monotonic_ns(broker->doors->clock) >= fetch->deadline_ns;
     if (fetch->at_once || late || broker->stopping || fetch->part_count == 0 ||
         fetch->total >= bytes_wanted(fetch))
         fetch_finish(fetch);

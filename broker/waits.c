@@ -29,9 +29,7 @@ static void log_moved(struct log_waiter *waiter, struct log *log)
 
 static void deadline(struct timer *timer)
 {
-    struct wait *wait = container_of(timer, struct wait, timer);
-    wait->expired = true;
-    finish(wait);
+    finish(container_of(timer, struct wait, timer));
 }
 
 void wait_begin(struct wait *wait, struct timers *timers, struct wait_log *logs, int8_t isolation,

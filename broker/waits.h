@@ -31,7 +31,6 @@ struct wait {
     size_t log_count;
     int8_t isolation;
     uint64_t missing, sum;           /* bytes */
-    bool expired;                    /* the deadline came */
     void (*over)(struct wait *wait); /* after the wait has ended itself */
 };
 

@@ -141,6 +141,7 @@ static void refused(
     cr_assert_eq(part->log_start_offset, -1);
     cr_assert_not_null(part->records.data);
     cr_assert_eq(part->records.len, 0);
+    cr_assert_eq(part->current_leader.leader_id, -1);
     cr_assert(world_now_ms(client->world) - began < 400, "an error does not wait");
 }
 
@@ -426,6 +427,62 @@ TEST(handle_fetch, min_bytes_are_counted_over_all_partitions)
     world_close(&world);
 }
 
+TEST(handle_fetch, the_log_is_not_read_again_for_each_record_that_comes)
+{
+    enum { COUNT = 40 };
+    struct world world;
+    world_open(&world, NULL);
+    struct client *reader = client_connect(&world), *writer = client_connect(&world);
+    client_create_topic(writer, "t", 1, NULL);
+    struct fetch_request *request = client_fetch_request(reader, "t", 0, 0);
+    request->max_wait_ms = 60000;
+    request->min_bytes = COUNT * (size_of_batch(writer) + 1);
+    (void)client_send(reader, API_FETCH, 12, request);
+    world_run(&world, 100);
+    struct storage_stats before = storage_stats(world.broker->storage);
+    fill(writer, "t", 0, COUNT);
+    struct storage_stats after = storage_stats(world.broker->storage);
+    cr_assert(after.reads_ring - before.reads_ring <= 3, "%d reads",
+        (int)(after.reads_ring - before.reads_ring));
+    fill(writer, "t", 0, 2);
+    struct fetch_response *answer = client_receive(reader, API_FETCH, 12);
+    cr_assert(answer->responses[0].partitions[0].records.len >= (size_t)request->min_bytes);
+    world_close(&world);
+}
+
+/* Bytes that are in the log but not yet durable count when they become so. */
+TEST(handle_fetch, what_was_in_flight_when_the_wait_began_ends_it)
+{
+    struct world world;
+    world_open(&world, NULL);
+    struct client *writer = client_connect(&world), *reader = client_connect(&world);
+    client_create_topic(writer, "t", 1, NULL);
+    struct bytes batch = client_batch(writer, CODEC_NONE, 0, 10);
+    struct produce_request request;
+    struct produce_request_topic_produce_data data;
+    struct produce_request_partition_produce_data part;
+    codec_defaults(&produce_request_message, &request);
+    struct_defaults(&produce_request_topic_produce_data_table, &data);
+    part = (struct produce_request_partition_produce_data){ .index = 0,
+        .records = { .data = batch.data, .len = batch.len } };
+    data.name = bytes_text("t");
+    data.partition_data = &part;
+    data.partition_data_count = 1;
+    request.topic_data = &data;
+    request.topic_data_count = 1;
+    request.acks = -1;
+    struct fetch_request *fetch = client_fetch_request(reader, "t", 0, 0);
+    fetch->max_wait_ms = 60000;
+    fetch->min_bytes = size_of_batch(writer) / 2;
+    (void)client_send(writer, API_PRODUCE, 9, &request);
+    (void)client_send(reader, API_FETCH, 12, fetch);
+    world_run(&world, 1000);
+    struct fetch_response *answer = client_poll(reader, API_FETCH, 12);
+    cr_assert_not_null(answer);
+    cr_assert_eq(harvest(&answer->responses[0].partitions[0], 0).records, 10);
+    world_close(&world);
+}
+
 TEST(handle_fetch, too_few_bytes_come_when_the_time_is_up)
 {
     struct world world;
@@ -575,5 +632,24 @@ TEST(handle_fetch, a_segment_that_cannot_be_read_is_an_error_of_its_partition_on
     answer = client_call(client, API_FETCH, 12, fetch_many(client, "t", 2, INT_MAX, INT_MAX));
     for (int32_t p = 0; p < 2; p++)
         cr_assert_eq(harvest(&answer->responses[0].partitions[p], 0).records, 50);
+    world_close(&world);
+}
+
+TEST(handle_fetch, a_damaged_partition_does_not_keep_the_next_from_its_batch)
+{
+    struct world world;
+    sim_init(&world.sim, 4);
+    world.sim.faults.latency_max_ns = 5 * CLOCK_NS_PER_MS;
+    world_start(&world, NULL);
+    struct client *client = client_connect(&world);
+    client_create_topic(client, "t", 2, NULL);
+    fill(client, "t", 0, 5);
+    fill(client, "t", 1, 5);
+    make_cold(&world);
+    cr_assert_eq(sim_flip(&world.sim, "/data/t-0/00000000000000000000.log", BATCH_AT_MAGIC, 4), 0);
+    struct fetch_response *answer =
+        client_call(client, API_FETCH, 12, fetch_many(client, "t", 2, INT_MAX, 1));
+    cr_assert_eq(answer->responses[0].partitions[0].error_code, KAFKA_ERROR_CORRUPT_MESSAGE);
+    cr_assert_eq(harvest(&answer->responses[0].partitions[1], 0).batches, 1);
     world_close(&world);
 }

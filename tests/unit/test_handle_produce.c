@@ -585,6 +585,42 @@ TEST(handle_produce, a_duplicate_is_answered_as_the_first_time)
     world_close(&world);
 }
 
+TEST(handle_produce, two_batches_of_a_producer_for_one_partition_in_one_request)
+{
+    struct world world;
+    world_open(&world, NULL);
+    struct client *client = client_connect(&world);
+    client_create_topic(client, "t", 1, NULL);
+    struct produce_request request;
+    struct produce_request_topic_produce_data data;
+    struct produce_request_partition_produce_data parts[2];
+    codec_defaults(&produce_request_message, &request);
+    struct_defaults(&produce_request_topic_produce_data_table, &data);
+    for (int i = 0; i < 2; i++) {
+        struct recipe recipe = idempotent(9, 0, 10 * i + 10, 10);
+        struct bytes batch = cook(client, &recipe);
+        parts[i] = (struct produce_request_partition_produce_data){ .index = 0,
+            .records = { .data = batch.data, .len = batch.len } };
+    }
+    /* Something is known of the producer, so that each must be the next. */
+    cr_assert_eq(send_sequence(client, 9, 0, 0, 10)->error_code, 0);
+    data.name = bytes_text("t");
+    data.partition_data = parts;
+    data.partition_data_count = 2;
+    request.topic_data = &data;
+    request.topic_data_count = 1;
+    request.acks = -1;
+    for (int round = 0; round < 2; round++) {
+        struct produce_response *answer = client_call(client, API_PRODUCE, 9, &request);
+        for (int i = 0; i < 2; i++) {
+            cr_assert_eq(answer->responses[0].partition_responses[i].error_code, 0);
+            cr_assert_eq(answer->responses[0].partition_responses[i].base_offset, 10 * i + 10);
+        }
+    }
+    cr_assert_eq(log_of(&world, "t", 0)->end_offset, 30);
+    world_close(&world);
+}
+
 TEST(handle_produce, gaps_and_old_epochs_are_refused)
 {
     struct world world;

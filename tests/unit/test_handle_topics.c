@@ -487,3 +487,32 @@ TEST(handle_topics, partitions_that_cannot_be_added_are_refused)
     cr_assert_eq(find(&world, "t")->log_count, 5);
     world_close(&world);
 }
+
+TEST(handle_topics, partitions_that_are_to_be_added_twice_are_not)
+{
+    struct world world;
+    world_open(&world, NULL);
+    struct client *client = client_connect(&world);
+    client_create_topic(client, "t", 1, NULL);
+    client_create_topic(client, "u", 1, NULL);
+    struct create_partitions_request request;
+    struct create_partitions_request_topic topics[3];
+    codec_defaults(&create_partitions_request_message, &request);
+    static const char *const names[] = { "t", "u", "t" };
+    for (int i = 0; i < 3; i++) {
+        struct_defaults(&create_partitions_request_topic_table, &topics[i]);
+        topics[i].name = bytes_text(names[i]);
+        topics[i].count = 2 + i;
+        topics[i].assignments_count = -1;
+    }
+    request.topics = topics;
+    request.topics_count = 3;
+    struct create_partitions_response *answer =
+        client_call(client, API_CREATE_PARTITIONS, 3, &request);
+    cr_assert_eq(answer->results_count, 2);
+    cr_assert_eq(answer->results[0].error_code, KAFKA_ERROR_INVALID_REQUEST);
+    cr_assert_eq(answer->results[1].error_code, 0);
+    cr_assert_eq(find(&world, "t")->log_count, 1);
+    cr_assert_eq(find(&world, "u")->log_count, 3);
+    world_close(&world);
+}
