@@ -150,6 +150,8 @@ static struct storage_config storage_settings(const struct broker_config *config
     if (config->disk_free_min_bytes >= 0)
         settings.disk_free_min = (uint64_t)config->disk_free_min_bytes;
     settings.defaults = config->topic_defaults;
+    if (config->segment_files_max)
+        settings.segment_files_max = config->segment_files_max;
     settings.accept_loss = config->accept_loss;
     return settings;
 }

@@ -35,8 +35,11 @@
 #include "protocol/base/mem.h"
 
 enum {
+    FILES_UNKNOWN = 1024, /* the limit of open files where the system does not say it */
+    FILES_MAX = 1000000,
     FILES_RESERVED = 256, /* of the limit of open files: neither sockets nor segments */
     SOCKETS_PERCENT = 45, /* of the rest */
+    SEGMENTS_PERCENT = 50,
     SAY_SIZE = 1280,
     SAME_SIGNAL_MS = 500, /* a second signal this soon is the first again: a group was told */
 };
@@ -50,7 +53,7 @@ struct server {
     bool disk_polled;
     int64_t timer_at; /* what the uv_timer is set to; INT64_MAX: it is not */
 
-    const struct broker_config *config;
+    struct broker_config *config;
     struct clock clock;
     struct timers timers;
     struct random random;
@@ -242,20 +245,23 @@ static void tune_memory(void)
     (void)mallopt(M_TOP_PAD, 64 * 1024);
 }
 
-/* The soft limit goes up to the hard one; what of it sockets may have. */
-static uint32_t raise_files(void)
+/* The soft limit goes up to the hard one; what of it sockets and segments may have. */
+static void raise_files(uint32_t *ret_sockets, uint32_t *ret_segments)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        return 256;
-    rlim_t soft = limit.rlim_cur;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit))
-        limit.rlim_cur = soft;
-    rlim_t files = limit.rlim_cur > 1000000 ? 1000000 : limit.rlim_cur;
-    if (files <= 2 * FILES_RESERVED)
-        return (uint32_t)(files / 4);
-    return (uint32_t)((files - FILES_RESERVED) * SOCKETS_PERCENT / 100);
+    struct rlimit limit = { .rlim_max = FILES_UNKNOWN };
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        rlim_t soft = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit))
+            limit.rlim_max = soft;
+    }
+    uint32_t files = limit.rlim_max > FILES_MAX ? FILES_MAX : (uint32_t)limit.rlim_max;
+    if (files <= 2 * FILES_RESERVED) {
+        *ret_sockets = *ret_segments = files / 4;
+        return;
+    }
+    *ret_sockets = (files - FILES_RESERVED) * SOCKETS_PERCENT / 100;
+    *ret_segments = (files - FILES_RESERVED) * SEGMENTS_PERCENT / 100;
 }
 
 static void seed_random(struct server *server)
@@ -398,7 +404,8 @@ static void say_start(struct server *server)
 /* In order; what was opened is undone by done(). */
 static int start(struct server *server, const char *warnings)
 {
-    uint32_t sockets_max = raise_files();
+    uint32_t sockets_max;
+    raise_files(&sockets_max, &server->config->segment_files_max);
     open_doors(server);
     open_handles(server);
     say_lines(server, warnings);
@@ -434,7 +441,7 @@ static void done(struct server *server)
     buffer_pool_done(&server->buffers);
 }
 
-int server_run(const struct broker_config *config, const char *warnings)
+int server_run(struct broker_config *config, const char *warnings)
 {
     struct server *server = mem_zalloc(1, sizeof(*server));
     server->config = config;

@@ -16,6 +16,6 @@ enum { SERVER_STOP_MS = 10000 };
 
 /* Blocks until the end. 0: a clean stop; else -errno, said on standard error. `warnings` are lines
  * to say at the start. */
-int server_run(const struct broker_config *config, const char *warnings) MUST_CHECK;
+int server_run(struct broker_config *config, const char *warnings) MUST_CHECK;
 
 #endif

@@ -90,3 +90,74 @@ def produce_and_fetch(host, port, topic, partition=0, timeout_s=10):
         error, _, data = fetch(connection, topic, partition, offset)
         if error or value not in data:
             raise harness.Failed(f"fetch of {topic}-{partition} at {offset}: error {error}, {len(data)} bytes")
+
+
+# ---- many partitions at once -------------------------------------------------------------------
+
+def frame(api_key, api_version, body, correlation_id=1, client_id=b"probe"):
+    """A whole request, made once and sent often."""
+    head = struct.pack(">hhih", api_key, api_version, correlation_id, len(client_id)) + client_id
+    return struct.pack(">i", len(head) + len(body)) + head + body
+
+
+def send_and_receive(connection, request):
+    connection.sendall(request)
+    size, = struct.unpack(">i", harness.receive_exactly(connection, 4))
+    return harness.receive_exactly(connection, size)[4:]
+
+
+def produce_frame(data, acks=-1):
+    """data: {topic: {partition: batch bytes}}"""
+    body = struct.pack(">hhii", -1, acks, 30000, len(data))
+    parts = [body]
+    for topic, partitions in data.items():
+        parts.append(text(topic) + struct.pack(">i", len(partitions)))
+        for partition, bytes_ in partitions.items():
+            parts.append(struct.pack(">ii", partition, len(bytes_)) + bytes_)
+    return frame(PRODUCE, 3, b"".join(parts))
+
+
+def produce_answer(answer):
+    """{(topic, partition): (error code, base offset)}"""
+    seen = {}
+    count, = struct.unpack_from(">i", answer, 0)
+    at = 4
+    for _ in range(count):
+        size, = struct.unpack_from(">h", answer, at)
+        topic = answer[at + 2:at + 2 + size].decode()
+        partitions, = struct.unpack_from(">i", answer, at + 2 + size)
+        at += 2 + size + 4
+        for _ in range(partitions):
+            partition, error, offset, _ = struct.unpack_from(">ihqq", answer, at)
+            seen[topic, partition] = (error, offset)
+            at += 22
+    return seen
+
+
+def fetch_frame(offsets, max_bytes=50 << 20, partition_max_bytes=4096, wait_ms=0):
+    """offsets: {topic: {partition: offset}}"""
+    parts = [struct.pack(">iiiibi", -1, wait_ms, 1, max_bytes, 0, len(offsets))]
+    for topic, partitions in offsets.items():
+        parts.append(text(topic) + struct.pack(">i", len(partitions)))
+        for partition, offset in partitions.items():
+            parts.append(struct.pack(">iqi", partition, offset, partition_max_bytes))
+    return frame(FETCH, 4, b"".join(parts))
+
+
+def fetch_answer(answer):
+    """{(topic, partition): (error code, high watermark, record bytes)}"""
+    seen = {}
+    count, = struct.unpack_from(">i", answer, 4)
+    at = 8
+    for _ in range(count):
+        size, = struct.unpack_from(">h", answer, at)
+        topic = answer[at + 2:at + 2 + size].decode()
+        partitions, = struct.unpack_from(">i", answer, at + 2 + size)
+        at += 2 + size + 4
+        for _ in range(partitions):
+            partition, error, high_watermark, _, aborted = struct.unpack_from(">ihqqi", answer, at)
+            at += 26 + 16 * max(aborted, 0)
+            length, = struct.unpack_from(">i", answer, at)
+            seen[topic, partition] = (error, high_watermark, answer[at + 4:at + 4 + max(length, 0)])
+            at += 4 + max(length, 0)
+    return seen
