@@ -64,6 +64,22 @@ size_t broker_answer_room(const struct broker *broker)
     return broker->memory.answers < share ? share - broker->memory.answers : 0;
 }
 
+void broker_answer_take(struct broker *broker, size_t size)
+{
+    broker->memory.answers += size;
+}
+
+void broker_answer_give(struct broker *broker, size_t size)
+{
+    CHECK(size <= broker->memory.answers);
+    broker->memory.answers -= size;
+}
+
+void broker_answer_wait(struct broker *broker, struct answer_waiter *waiter)
+{
+    list_append(&broker->hungry, &waiter->link);
+}
+
 static bool memory_short(const struct broker *broker)
 {
     return !list_empty(&broker->starving) || broker_answer_room(broker) == 0;
@@ -107,6 +123,18 @@ static void go_on_starving(struct broker *broker)
     }
 }
 
+/* Only those that wait now: who finds too little room waits again, for a later turn. */
+static void go_on_hungry(struct broker *broker)
+{
+    struct list *last = broker->hungry.prev, *node;
+    while (broker_answer_room(broker) > 0 && (node = list_pop(&broker->hungry))) {
+        struct answer_waiter *waiter = list_entry(node, struct answer_waiter, link);
+        waiter->room(waiter);
+        if (node == last)
+            return;
+    }
+}
+
 void broker_turn(struct broker *broker)
 {
     if (broker->space) {
@@ -117,6 +145,7 @@ void broker_turn(struct broker *broker)
     do {
         go_on_ready(broker);
         go_on_starving(broker);
+        go_on_hungry(broker);
     } while (!list_empty(&broker->ready));
     watch_stalled(broker);
     storage_turn(broker->storage);
@@ -196,6 +225,7 @@ int broker_open(struct broker **ret_broker, const struct broker_config *config, 
     list_init(&broker->ready);
     list_init(&broker->starving);
     list_init(&broker->parked);
+    list_init(&broker->hungry);
     list_init(&broker->spare_requests);
     broker->stall.fire = stall_fire;
     int status = open_parts(broker);

@@ -38,13 +38,15 @@ struct broker {
     struct list ready;    /* struct connection: the next turn goes on with it */
     struct list starving; /* struct connection: waits for a share of memory, first come first */
     struct list parked;   /* struct request: waits for room in the ring, in order */
+    struct list hungry;   /* struct answer_waiter: waits for room for its answer, in order */
     bool space;           /* the ring has room again */
     bool stopping;
     struct broker_memory {
         size_t frames;   /* large ones that arrive or are handled: config->frames_bytes_max */
         size_t requests; /* what handling takes: config->requests_bytes_max, but one request of each
                             connection goes on */
-        size_t answers;  /* not yet sent: config->answers_bytes_max */
+        size_t answers;  /* promised to reads, read, or not yet sent; blocks count whole until the
+                            last of their bytes was sent: config->answers_bytes_max */
     } memory;
     struct list spare_requests; /* struct request, to be used again */
     uint32_t spare_count;
@@ -80,9 +82,18 @@ void broker_destroy(struct broker *broker);
  * answers that are ready lie in their connections, and wants_output was called. */
 void broker_turn(struct broker *broker);
 
-/* Bytes that a Fetch may put into its answer now: what is left of the share of answers. 0 is
- * possible; one batch goes all the same, or a slow client would stop everybody. */
+/* Bytes that a Fetch may put into its answer now: what is left of the share of answers. At 0 it
+ * waits, with an answer_waiter; who holds the share and does not read is closed after a while. */
 size_t broker_answer_room(const struct broker *broker);
+void broker_answer_take(struct broker *broker, size_t size);
+void broker_answer_give(struct broker *broker, size_t size);
+
+/* Told once, in a later turn, that there is room again; first come, first served. The owner's. */
+struct answer_waiter {
+    struct list link; /* init with list_init */
+    void (*room)(struct answer_waiter *waiter);
+};
+void broker_answer_wait(struct broker *broker, struct answer_waiter *waiter);
 
 /* One line about what a client did wrong, LOG_WARNING; when too many come, only their number. */
 void broker_complain(struct broker *broker, const char *format, ...) PRINTF_LIKE(2, 3);

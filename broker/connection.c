@@ -38,6 +38,8 @@ enum {
     STALL_RATE = 16 * 1024,  /* bytes per second that a large frame must come with, under need */
 };
 static const int64_t stall_ns = INT64_C(10) * 1000 * CLOCK_NS_PER_MS;
+/* nothing of an answer was taken for so long, while others wait for its memory */
+static const int64_t unread_ns = INT64_C(2) * 1000 * CLOCK_NS_PER_MS;
 static const int64_t second_ns = INT64_C(1000) * CLOCK_NS_PER_MS;
 
 static int64_t now_ns(const struct connection *connection)
@@ -106,12 +108,23 @@ struct connection *connection_create(struct broker *broker, struct transport *tr
     return connection;
 }
 
+static void release_buffer(struct connection *connection, struct buffer *buffer)
+{
+    broker_answer_give(connection->broker, buffer->capacity);
+    buffer_unref(buffer);
+}
+
+static void release_held(struct connection *connection)
+{
+    release_buffer(connection, connection->held[connection->held_first++].buffer);
+}
+
 static void release_output(struct connection *connection)
 {
     out_done(&connection->output);
     externals_done(&connection->externals);
-    for (size_t i = connection->held_first; i < connection->held_count; i++)
-        buffer_unref(connection->held[i].buffer);
+    while (connection->held_first < connection->held_count)
+        release_held(connection);
     mem_free(connection->held);
     connection->held = NULL;
     connection->held_first = connection->held_count = connection->held_capacity = 0;
@@ -136,7 +149,7 @@ void connection_destroy(struct connection *connection)
     list_remove(&connection->starving_link);
     list_remove(&connection->link);
     broker->connection_count--;
-    broker->memory.answers -= connection->unsent;
+    broker_answer_give(broker, connection->text_unsent);
     release_reserved(connection);
     release_output(connection);
     frame_input_done(&connection->input);
@@ -332,8 +345,9 @@ void connection_check_stalled(struct connection *connection, int64_t now)
         if (have < (size_t)(waited / second_ns) * STALL_RATE && !connection->paused)
             connection_fail(connection, "a large request comes too slowly while others wait");
     }
-    if (connection->unsent && now - connection->sent_ns > stall_ns &&
-        broker->memory.answers >= (size_t)broker->config->answers_bytes_max)
+    int64_t patience = list_empty(&broker->hungry) ? stall_ns : unread_ns;
+    if (connection->unsent && now - connection->sent_ns > patience &&
+        broker_answer_room(broker) == 0)
         connection_fail(connection, "answers are not read, and memory for answers is short");
 }
 
@@ -342,7 +356,7 @@ void connection_check_stalled(struct connection *connection, int64_t now)
 void connection_hold(struct connection *connection, struct buffer *buffer)
 {
     if (connection->unsent == 0) {
-        buffer_unref(buffer);
+        release_buffer(connection, buffer);
         return;
     }
     if (connection->held_count == connection->held_capacity)
@@ -351,13 +365,13 @@ void connection_hold(struct connection *connection, struct buffer *buffer)
         (struct held_buffer){ .buffer = buffer, .position = connection->queued_total };
 }
 
-static void count_queued(struct connection *connection, size_t len)
+static void count_queued(struct connection *connection, size_t text, size_t records)
 {
-    struct broker *broker = connection->broker;
     bool first = connection->unsent == 0;
-    connection->unsent += len;
-    connection->queued_total += len;
-    broker->memory.answers += len;
+    connection->unsent += text + records;
+    connection->text_unsent += text;
+    connection->queued_total += text + records;
+    broker_answer_take(connection->broker, text);
     if (!first)
         return;
     connection->sent_ns = now_ns(connection);
@@ -373,7 +387,7 @@ static int encode(struct connection *connection, struct request *request)
     int status = response_encode(request->schema, request->version, request->correlation_id,
         request->answer, out, &connection->externals);
     if (!status)
-        count_queued(connection, out->len - len + connection->externals.len - external_len);
+        count_queued(connection, out->len - len, connection->externals.len - external_len);
     return status;
 }
 
@@ -428,7 +442,7 @@ static void let_go(struct connection *connection)
 {
     while (connection->held_first < connection->held_count &&
            connection->held[connection->held_first].position <= connection->sent_total)
-        buffer_unref(connection->held[connection->held_first++].buffer);
+        release_held(connection);
     if (connection->unsent == 0)
         release_output(connection);
 }
@@ -470,7 +484,6 @@ void connection_sent(struct connection *connection, size_t len)
     CHECK(len <= connection->unsent);
     connection->unsent -= len;
     connection->sent_total += len;
-    broker->memory.answers -= len;
     broker->counters.bytes_out += len;
     connection->active_ns = connection->sent_ns = now_ns(connection);
     while (len > 0) {
@@ -485,6 +498,8 @@ void connection_sent(struct connection *connection, size_t len)
         len -= part;
         if (text) {
             connection->output_sent += part;
+            connection->text_unsent -= part;
+            broker_answer_give(broker, part);
         } else if (part == left) {
             connection->external_next++;
             connection->external_sent = 0;

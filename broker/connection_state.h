@@ -41,7 +41,8 @@ struct connection {
     size_t output_sent;                /* bytes of `output` that went out */
     size_t external_next;              /* the first external not sent whole */
     size_t external_sent;              /* bytes of it that went out */
-    size_t unsent;                     /* everything not sent; counted in broker->memory.answers */
+    size_t unsent;                     /* everything not sent */
+    size_t text_unsent;                /* without record bytes; counted in memory.answers */
     uint64_t sent_total, queued_total; /* positions in the stream of answers */
     struct held_buffer *held;          /* by position, from held_first on */
     size_t held_first, held_count, held_capacity;
@@ -69,7 +70,8 @@ void requests_resume(struct broker *broker);
 
 /* The answers at the front that are ready go to the output. */
 void connection_advance(struct connection *connection);
-/* Takes over a reference until everything queued so far has been sent. */
+/* Takes over a reference, with its share of memory.answers, until everything queued so far has been
+ * sent. */
 void connection_hold(struct connection *connection, struct buffer *buffer);
 /* Closes at the next turn. `reason` is said once; NULL: nothing to say. */
 void connection_fail(struct connection *connection, const char *reason);

@@ -19,6 +19,8 @@
  * first partition that has anything gets one whole batch, however large. Cold reads run side by
  * side; each reserves its limit of max_bytes until it is known how much it took. If the batch that
  * had to come did not (its range cannot be read), those that got nothing are asked again.
+ * Everything promised or read counts in memory.answers from here until it was sent. Where nothing
+ * is left of that share, the fetch waits for it, and answers with no records when its time is up.
  *
  * Sessions (KIP-227) are not kept: every answer has session id 0, after which clients send full
  * fetches. An id other than 0 is somebody else's: FETCH_SESSION_ID_NOT_FOUND. Forgotten topics and
@@ -54,9 +56,11 @@ struct fetch {
     size_t reading;                /* cold reads under way */
     bool one_promised;             /* a batch of any size is coming, or has come */
     bool at_once;                  /* an error or divergence: answer without waiting */
+    bool starved;                  /* something could be read, but no memory is left for it */
     int64_t deadline_ns;
     struct wait wait;
     struct wait_log *wait_logs;
+    struct answer_waiter hungry;
 };
 
 static void fetch_read(struct fetch *fetch);
@@ -156,13 +160,15 @@ static void look_at_topic(struct fetch *fetch, int32_t t, struct fetch_part *par
 static void fetch_look(struct fetch *fetch)
 {
     const struct fetch_request *body = fetch->request->body;
-    int64_t limit = fetch->request->broker->config->fetch_max_bytes;
-    size_t room = broker_answer_room(fetch->request->broker), part = 0;
+    const struct broker_config *config = fetch->request->broker->config;
+    int64_t limit = config->fetch_max_bytes < config->answers_bytes_max ? config->fetch_max_bytes
+                                                                        : config->answers_bytes_max;
+    size_t part = 0;
     if (limit > body->max_bytes)
         limit = body->max_bytes > 0 ? body->max_bytes : 0;
-    fetch->limit = (size_t)limit < room ? (size_t)limit : room;
+    fetch->limit = (size_t)limit;
     fetch->total = fetch->reserved = fetch->next = 0;
-    fetch->one_promised = fetch->at_once = false;
+    fetch->one_promised = fetch->at_once = fetch->starved = false;
     for (int32_t t = 0; t < body->topics_count; t++) {
         look_at_topic(fetch, t, &fetch->parts[part]);
         part += (size_t)body->topics[t].partitions_count;
@@ -175,7 +181,10 @@ static void fetch_look(struct fetch *fetch)
 static void buffers_drop(struct fetch *fetch)
 {
     for (size_t i = 0; i < fetch->part_count; i++) {
-        buffer_unref(fetch->parts[i].buffer);
+        struct buffer *buffer = fetch->parts[i].buffer;
+        if (buffer)
+            broker_answer_give(fetch->request->broker, buffer->capacity);
+        buffer_unref(buffer);
         fetch->parts[i].buffer = NULL;
     }
 }
@@ -207,15 +216,35 @@ static void fetch_finish(struct fetch *fetch)
     for (size_t i = 0; i < fetch->part_count; i++) {
         struct buffer *buffer = fetch->parts[i].buffer;
         fetch->parts[i].buffer = NULL;
-        if (buffer)
-            request_hold(fetch->request, buffer);
+        if (!buffer)
+            continue;
+        broker_answer_give(fetch->request->broker, buffer->capacity);
+        request_hold(fetch->request, buffer);
     }
     request_finish(fetch->request);
 }
 
 static void wait_over(struct wait *wait)
 {
-    fetch_look(container_of(wait, struct fetch, wait));
+    struct fetch *fetch = container_of(wait, struct fetch, wait);
+    list_remove(&fetch->hungry.link);
+    fetch_look(fetch);
+}
+
+static void room_again(struct answer_waiter *waiter)
+{
+    struct fetch *fetch = container_of(waiter, struct fetch, hungry);
+    wait_end(&fetch->wait);
+    fetch_look(fetch);
+}
+
+/* Until there is memory for an answer, or the deadline. */
+static void fetch_hunger(struct fetch *fetch)
+{
+    struct broker *broker = fetch->request->broker;
+    wait_begin(&fetch->wait, broker->doors->timers, NULL, 0, wait_over);
+    wait_arm(&fetch->wait, 0, fetch->deadline_ns);
+    broker_answer_wait(broker, &fetch->hungry);
 }
 
 static uint64_t bytes_wanted(const struct fetch *fetch)
@@ -263,7 +292,7 @@ static bool read_refused(struct fetch *fetch)
 static void fetch_judge(struct fetch *fetch)
 {
     struct broker *broker = fetch->request->broker;
-    if (read_refused(fetch)) {
+    if (!fetch->starved && read_refused(fetch)) {
         fetch_read(fetch);
         return;
     }
@@ -271,6 +300,8 @@ static void fetch_judge(struct fetch *fetch)
     if (fetch->at_once || late || broker->stopping || fetch->part_count == 0 ||
         fetch->total >= bytes_wanted(fetch))
         fetch_finish(fetch);
+    else if (fetch->starved && fetch->total == 0)
+        fetch_hunger(fetch);
     else
         fetch_wait(fetch);
 }
@@ -292,6 +323,7 @@ static void part_take(struct fetch_part *part, int status)
     if (!buffer)
         return;
     part->buffer = buffer;
+    broker_answer_take(fetch->request->broker, buffer->capacity);
     part->row->records = (struct records){ .data = buffer->data, .len = buffer->len };
     fetch->total += buffer->len;
 }
@@ -320,6 +352,7 @@ static void part_done(struct log_read *read, int status)
     part->reading = false;
     part->fetch->reading--;
     part->fetch->reserved -= read->max_bytes;
+    broker_answer_give(part->fetch->request->broker, read->max_bytes);
     part_take(part, status);
     logs_again(part->fetch);
     fetch_read(part->fetch);
@@ -333,6 +366,7 @@ static bool part_read(struct fetch_part *part)
     int64_t end = partition_visible_end(part->log, body->isolation_level);
     size_t used = fetch->total + fetch->reserved;
     size_t room = used < fetch->limit ? fetch->limit - used : 0;
+    size_t left = broker_answer_room(fetch->request->broker);
     size_t most =
         part->asked->partition_max_bytes > 0 ? (size_t)part->asked->partition_max_bytes : 0;
     /* It may have moved since the look; what is told must cover what is shown. */
@@ -340,6 +374,11 @@ static bool part_read(struct fetch_part *part)
     part->row->last_stable_offset = part->log->last_stable_offset;
     if (part->asked->fetch_offset >= end)
         return true;
+    if (left == 0 && !fetch->one_promised) {
+        fetch->starved = true;
+        return true;
+    }
+    room = room < left ? room : left;
     if (room == 0 && fetch->one_promised) {
         part->refused = fetch->reading == 0;
         return fetch->reading == 0;
@@ -356,6 +395,7 @@ static bool part_read(struct fetch_part *part)
         part->reading = true;
         fetch->reading++;
         fetch->reserved += part->read.max_bytes;
+        broker_answer_take(fetch->request->broker, part->read.max_bytes);
         return true;
     }
     part_take(part, error);
@@ -381,8 +421,11 @@ static void fetch_cancel(struct request *request)
     struct fetch *fetch = request->state;
     wait_end(&fetch->wait);
     for (size_t i = 0; i < fetch->part_count; i++)
-        if (fetch->parts[i].reading)
+        if (fetch->parts[i].reading) {
             log_read_cancel(&fetch->parts[i].read);
+            broker_answer_give(request->broker, fetch->parts[i].read.max_bytes);
+        }
+    list_remove(&fetch->hungry.link);
     buffers_drop(fetch);
 }
 
@@ -434,6 +477,8 @@ void handle_fetch(struct request *request)
     if (!fetch)
         return;
     fetch->request = request;
+    fetch->hungry.room = room_again;
+    list_init(&fetch->hungry.link);
     if (!parts_create(fetch))
         return;
     int64_t wait_ms = body->max_wait_ms > 0 ? body->max_wait_ms : 0;

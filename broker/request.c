@@ -98,6 +98,7 @@ static void request_free(struct request *request)
     connection->request_bytes -= request->frame_size;
     list_remove(&request->link);
     while (request->buffers) {
+        broker_answer_give(request->broker, request->buffers->buffer->capacity);
         buffer_unref(request->buffers->buffer);
         request->buffers = request->buffers->next;
     }
@@ -303,6 +304,7 @@ void request_hold(struct request *request, struct buffer *buffer)
         buffer_unref(buffer);
         return;
     }
+    broker_answer_take(request->broker, buffer->capacity);
     node->buffer = buffer;
     node->next = request->buffers;
     request->buffers = node;

@@ -50,7 +50,7 @@ void nearest_offer(struct nearest *nearest, const char *name)
     size_t a_len = strlen(nearest->wanted), b_len = strlen(name);
     bool same_case = strcmp(nearest->wanted, name) == 0;
 
-    if (a_len == 0 || a_len > NEAREST_NAME_MAX || b_len > NEAREST_NAME_MAX)
+    if (a_len == 0 || b_len == 0 || a_len > NEAREST_NAME_MAX || b_len > NEAREST_NAME_MAX)
         return;
     for (size_t i = 0; i < a_len; i++)
         a[i] = lower(nearest->wanted[i]);

@@ -483,6 +483,39 @@ TEST(handle_fetch, what_was_in_flight_when_the_wait_began_ends_it)
     world_close(&world);
 }
 
+/* All memory for answers is taken, by clients that do not read, say. */
+TEST(handle_fetch, without_memory_for_its_answer_it_waits_for_it)
+{
+    struct world world;
+    world_open(&world, NULL);
+    struct client *client = client_connect(&world);
+    size_t room = broker_answer_room(world.broker);
+    client_create_topic(client, "t", 1, NULL);
+    fill(client, "t", 0, 5);
+    broker_answer_take(world.broker, room);
+    struct fetch_request *request = client_fetch_request(client, "t", 0, 0);
+    request->max_wait_ms = 1000;
+    (void)client_send(client, API_FETCH, 12, request);
+    world_run(&world, 500);
+    cr_assert_null(client_poll(client, API_FETCH, 12));
+    broker_answer_give(world.broker, room);
+    world_run(&world, 1);
+    struct fetch_response *answer = client_poll(client, API_FETCH, 12);
+    cr_assert_not_null(answer);
+    cr_assert_eq(harvest(&answer->responses[0].partitions[0], 0).batches, 5);
+    cr_assert_eq(broker_answer_room(world.broker), room, "all is given back");
+
+    broker_answer_take(world.broker, room);
+    (void)client_send(client, API_FETCH, 12, request);
+    world_run(&world, 1100);
+    answer = client_poll(client, API_FETCH, 12);
+    cr_assert_not_null(answer, "the deadline holds all the same");
+    cr_assert_eq(answer->responses[0].partitions[0].error_code, KAFKA_ERROR_NONE);
+    cr_assert_eq(answer->responses[0].partitions[0].records.len, 0);
+    broker_answer_give(world.broker, room);
+    world_close(&world);
+}
+
 TEST(handle_fetch, too_few_bytes_come_when_the_time_is_up)
 {
     struct world world;
