@@ -261,6 +261,7 @@ void broker_destroy(struct broker *broker)
 {
     struct list *node;
     CHECK(list_empty(&broker->connections));
+    CHECK(broker->memory.answers == 0);
     say_unsaid(broker);
     timer_cancel(broker->doors->timers, &broker->stall);
     processors_destroy(broker->processors);

@@ -229,6 +229,7 @@ static int print_clients(const struct totals *t, bool must)
         { "fetches", t->fetches },
         { "long polls woken", t->polls_woken },
         { "long polls expired", t->polls_expired },
+        { "polls short of memory", t->polls_starved },
         { "offsets out of range", t->out_of_range },
         { "old leader epochs fenced", t->fenced },
         { "divergences told", t->divergences },

@@ -90,9 +90,11 @@ static void check_limits(struct world *world)
         memory->requests > (size_t)world->config.requests_bytes_max +
                                count * (size_t)world->config.request_arena_max_bytes ||
         memory->answers >
-            (size_t)world->config.answers_bytes_max + count * (CONNECTION_OUTPUT_MAX + largest))
+            (size_t)world->config.answers_bytes_max + 2 * largest + count * CONNECTION_OUTPUT_MAX)
         world_fail(world, "memory beyond its limits: frames %zu, requests %zu, answers %zu",
             memory->frames, memory->requests, memory->answers);
+    if (broker_answer_room(broker) == 0)
+        world->answers_short_ns = world->sim.now_ns;
     bool parked = !list_empty(&broker->parked);
     world->totals->parks += parked && !world->was_parked;
     world->was_parked = parked;

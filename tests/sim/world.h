@@ -33,7 +33,7 @@ struct totals {
     /* records */
     uint64_t requests, answers, batches_acked, batches_refused, records_checked, lost_unpromised;
     uint64_t retries, duplicates, gaps_refused, recoded, large_batches;
-    uint64_t fetches, polls_woken, polls_expired, out_of_range, fenced, divergences;
+    uint64_t fetches, polls_woken, polls_expired, polls_starved, out_of_range, fenced, divergences;
     uint64_t list_offsets, epoch_lookups, scans;
     /* groups */
     uint64_t joins, rebalances, expired, left, commits, commits_refused, offset_fetches;
@@ -69,6 +69,7 @@ struct world {
     bool wal_failed;  /* a real process aborts here */
     bool turn_is_due; /* something happened since the broker's last turn */
     bool was_parked;
+    int64_t answers_short_ns; /* the last time that nothing was left for answers */
     bool stopping, stopped, stopped_clean;
     bool verbose;
     uint32_t line_count;
