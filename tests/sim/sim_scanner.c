@@ -115,6 +115,13 @@ static void read_on(
     next_log(scanner);
 }
 
+/* Nothing, since there was no memory for an answer: it asks again. */
+static bool came_hungry(
+    struct world *w, const struct call *call, const struct fetch_response_partition_data *row)
+{
+    return records_bytes(row->records).len == 0 && w->answers_short_ns >= call->sent_ns;
+}
+
 static void fetched(struct client *client, struct call *call, void *body)
 {
     struct sim_scanner *scanner = scanner_of(client);
@@ -125,7 +132,8 @@ static void fetched(struct client *client, struct call *call, void *body)
         const struct fetch_response_partition_data *row = &answer->responses[0].partitions[0];
         if (row->error_code == KAFKA_ERROR_OFFSET_OUT_OF_RANGE && log->topic->slot == SLOT_SHORT)
             scanner->offset = -1; /* it was deleted just now */
-        else if (is_fine(client, call, row->error_code, log))
+        else if (is_fine(client, call, row->error_code, log) &&
+                 !came_hungry(client->world, call, row))
             read_on(client, log, row);
     }
     mem_free(call);
