@@ -244,6 +244,15 @@ static bool producer_is_good(
                 part->preparation->view.base_sequence,
                 (long long)part->preparation->view.producer_id));
         return false;
+    case PRODUCER_IN_TRANSACTION:
+        row_refuse(row, KAFKA_ERROR_INVALID_TXN_STATE,
+            answer_text(request, "producer %lld has a transaction open on this partition",
+                (long long)part->preparation->view.producer_id));
+        return false;
+    case PRODUCER_NO_ROOM:
+        row_refuse(row, KAFKA_ERROR_POLICY_VIOLATION,
+            bytes_text("the broker keeps as many open and aborted transactions as it may"));
+        return false;
     case PRODUCER_FENCED_EPOCH: break;
     }
     row_refuse(row, KAFKA_ERROR_INVALID_PRODUCER_EPOCH,

@@ -13,7 +13,8 @@
  * The body of a slot:
  *   next log id u32 | store (store.c) | count u32, of logs that are not as they were created:
  *     id u32, start u64, end u64, damaged u8, damaged offset u64, epochs (epochs.c),
- *     count u32 of segments: seven u64 each, producers (producers.c)
+ *     count u32 of segments: seven u64 each, producers (producers.c),
+ *     since format 2 transactions (transactions.c)
  */
 #include "storage/checkpoint.h"
 
@@ -54,6 +55,7 @@ static void log_save(const struct log *log, struct out *out)
     for (size_t i = 0; i < body->segment_count; i++)
         segment_save(&body->segments[i]->claim, out);
     producers_save(log->producers, out);
+    transactions_save(body->transactions, out);
 }
 
 static const struct log_body *next_body(const struct storage *storage, uint32_t after)
@@ -92,7 +94,27 @@ static struct segment_claim segment_load(struct cursor *cursor)
     return claim;
 }
 
-static int log_load(struct storage *storage, struct cursor *cursor)
+static void log_load_producers(struct log *log, struct cursor *cursor, uint32_t format)
+{
+    struct storage *storage = log->body->storage;
+    struct producers *producers = producers_create(&storage->producers);
+    struct transactions *transactions = transactions_create(&storage->transactions);
+    producers_load(producers, cursor, format);
+    if (format >= 2)
+        transactions_load(transactions, producers, cursor);
+    log->producers = producers;
+    log->body->transactions = transactions;
+    if (!transactions->aborted_count && list_empty(&transactions->unstable)) {
+        transactions_destroy(transactions);
+        log->body->transactions = NULL;
+    }
+    if (!producers->tree.count) {
+        producers_destroy(producers);
+        log->producers = NULL;
+    }
+}
+
+static int log_load(struct storage *storage, struct cursor *cursor, uint32_t format)
 {
     struct log *log = topics_log_by_id(storage, cursor_u32(cursor));
     /* The store came first: it may have raised the start already. */
@@ -110,12 +132,7 @@ static int log_load(struct storage *storage, struct cursor *cursor)
         if (status < 0)
             return status;
     }
-    struct producers *producers = producers_create(&storage->producers);
-    producers_load(producers, cursor);
-    if (producers->tree.count)
-        log->producers = producers;
-    else
-        producers_destroy(producers);
+    log_load_producers(log, cursor, format);
     const struct segment *last = log_active_segment(log);
     if (cursor->bad || log->start_offset < 0 || log->start_offset > log->end_offset ||
         (last && last->claim.end_offset > log->end_offset))
@@ -129,7 +146,7 @@ static int entry_load(void *context, uint16_t kind, struct bytes key, struct byt
     return storage_apply(storage, kind, key, value, storage->checkpoint.lsn);
 }
 
-int checkpoint_load(struct storage *storage, struct bytes body)
+int checkpoint_load(struct storage *storage, struct bytes body, uint32_t format)
 {
     struct cursor cursor = cursor_of(body);
     storage->next_log = cursor_u32(&cursor);
@@ -137,7 +154,7 @@ int checkpoint_load(struct storage *storage, struct bytes body)
     if (status < 0)
         return status;
     for (uint32_t count = cursor_count(&cursor, 33); count && !cursor.bad; count--) {
-        status = log_load(storage, &cursor);
+        status = log_load(storage, &cursor, format);
         if (status < 0)
             return status;
     }

@@ -55,8 +55,8 @@ void checkpoint_step(struct storage *storage);
 /* The last one, of storage_close: no one may be on its way. */
 void checkpoint_close(struct storage *storage);
 
-/* The state as a slot's body, and back. -EUCLEAN: the body is not one. */
+/* The state as a slot's body, and back from one of that format. -EUCLEAN: the body is not one. */
 void checkpoint_save(const struct storage *storage, struct out *out);
-int checkpoint_load(struct storage *storage, struct bytes body) MUST_CHECK;
+int checkpoint_load(struct storage *storage, struct bytes body, uint32_t format) MUST_CHECK;
 
 #endif

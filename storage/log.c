@@ -18,6 +18,7 @@
 #include <inttypes.h>
 
 #include "protocol/base/mem.h"
+#include "protocol/record.h"
 #include "storage/owner.h"
 #include "storage/position.h"
 
@@ -69,6 +70,7 @@ void log_destroy(struct log *log)
     mem_free(body->segments);
     mem_free(body->entries);
     epochs_done(&body->epochs);
+    transactions_destroy(body->transactions);
     producers_destroy(log->producers);
     mem_free(body);
     mem_free(log);
@@ -239,6 +241,38 @@ static void claim_batch(struct segment_claim *claim, const struct batch_view *ba
     claim->end_offset = batch_last_offset(batch) + 1;
 }
 
+/* A control batch ends the transaction of its producer, if it has one. */
+static void note_marker(struct log *log, struct producer *producer, const struct batch_view *batch)
+{
+    struct control_marker marker;
+    if (control_parse(batch, batch->records, &marker) < 0 ||
+        (marker.type != CONTROL_COMMIT && marker.type != CONTROL_ABORT))
+        return;
+    producer->coordinator_epoch = marker.coordinator_epoch;
+    if (!producer->open)
+        return;
+    transactions_end(log->body->transactions, producer->open, batch_last_offset(batch),
+        marker.type == CONTROL_COMMIT);
+    producer_set_open(producer, NULL);
+}
+
+static void note_producer(
+    struct log *log, const struct batch_view *batch, uint64_t lsn, int64_t now_ms)
+{
+    struct log_body *body = log->body;
+    if (!log->producers)
+        log->producers = producers_create(&body->storage->producers);
+    struct producer *producer = producers_note(log->producers, batch, lsn, now_ms);
+    if (batch_is_control(batch)) {
+        note_marker(log, producer, batch);
+    } else if (batch_is_transactional(batch) && !producer->open) {
+        if (!body->transactions)
+            body->transactions = transactions_create(&body->storage->transactions);
+        producer_set_open(producer,
+            transactions_begin(body->transactions, batch->producer_id, batch->base_offset));
+    }
+}
+
 struct segment *log_place(struct log *log, const struct batch_view *batch, uint64_t lsn)
 {
     struct storage *storage = log->body->storage;
@@ -256,11 +290,8 @@ struct segment *log_place(struct log *log, const struct batch_view *batch, uint6
     log->end_offset = segment->claim.end_offset;
     log->size_bytes += batch->size;
     epochs_note(&log->body->epochs, batch->leader_epoch, batch->base_offset);
-    if (batch->producer_id >= 0) {
-        if (!log->producers)
-            log->producers = producers_create(&storage->producers);
-        producers_note(log->producers, batch, lsn, now_ms);
-    }
+    if (batch->producer_id >= 0)
+        note_producer(log, batch, lsn, now_ms);
     return segment;
 }
 
@@ -332,11 +363,17 @@ uint32_t log_entry_find(const struct log *log, int64_t offset)
 
 /* ---- positions ----------------------------------------------------------------------------- */
 
-/* The one place that says where the last stable offset is: until there are transactions, at the
- * high watermark. */
+/* The one place that says where the last stable offset is: at the first transaction whose end is
+ * not visible, but not before the log's start (DeleteRecords may go into an open one). */
 static void last_stable_update(struct log *log)
 {
-    log->last_stable_offset = log->high_watermark;
+    struct transactions *transactions = log->body->transactions;
+    if (transactions)
+        transactions_show(transactions, log->high_watermark);
+    int64_t offset = transactions_unstable(transactions);
+    if (offset < log->start_offset)
+        offset = log->start_offset;
+    log->last_stable_offset = offset < log->high_watermark ? offset : log->high_watermark;
 }
 
 void log_set_high_watermark(struct log *log, int64_t offset)
@@ -398,6 +435,8 @@ void log_raise_start(struct log *log, int64_t offset, uint64_t lsn)
     if (log->end_offset < offset)
         log->end_offset = offset;
     epochs_trim(&body->epochs, offset);
+    transactions_trim(body->transactions, offset);
+    last_stable_update(log);
     size_t gone = 0;
     while (gone < body->segment_count && body->segments[gone]->claim.end_offset <= offset)
         gone++;

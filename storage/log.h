@@ -24,6 +24,7 @@
 #include "storage/epochs.h"
 #include "storage/segment.h"
 #include "storage/storage.h"
+#include "storage/transactions.h"
 
 /* A batch in the ring. */
 struct ring_entry {
@@ -43,7 +44,8 @@ struct log_body {
     struct segment **segments; /* oldest first; may be none */
     size_t segment_count, segment_capacity;
     struct epochs epochs;
-    struct ring_entry *entries; /* a circular queue; capacity is a power of two or 0 */
+    struct transactions *transactions; /* NULL: none yet */
+    struct ring_entry *entries;        /* a circular queue; capacity is a power of two or 0 */
     uint32_t capacity, head, count;
     uint32_t written, visible; /* of `count`, from the head */
     /* By the first unwritten entry's lsn, in writeback.ready or .busy, or NULL. */

@@ -13,6 +13,7 @@
 #include "storage/storage.h"
 #include "storage/store.h"
 #include "storage/topics.h"
+#include "storage/transactions.h"
 #include "storage/wal.h"
 #include "storage/writeback.h"
 
@@ -38,6 +39,7 @@ struct storage {
     struct topics topics;
     struct tree logs; /* of struct log_body, by id: in order of creation */
     struct producer_table producers;
+    struct transaction_table transactions;
     struct residents residents;
 
     /* who waits for what: position.c */

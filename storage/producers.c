@@ -11,6 +11,7 @@
 
 #include "protocol/base/mem.h"
 #include "storage/storage.h"
+#include "storage/transactions.h"
 
 static int compare(const void *key, const struct tree_node *node)
 {
@@ -62,7 +63,7 @@ void producers_destroy(struct producers *producers)
     mem_free(producers);
 }
 
-static struct producer *producer_find(const struct producers *producers, int64_t id)
+struct producer *producers_find(const struct producers *producers, int64_t id)
 {
     struct tree_node *node = producers ? tree_find(&producers->tree, &id) : NULL;
     return node ? container_of(node, struct producer, node) : NULL;
@@ -84,16 +85,18 @@ static const struct producer_batch *known(
 enum producer_verdict producers_check(const struct producers *producers,
     const struct batch_view *batch, const struct producer_batch **ret)
 {
-    const struct producer *producer = producer_find(producers, batch->producer_id);
+    const struct producer *producer = producers_find(producers, batch->producer_id);
     if (batch->producer_id < 0 || !producer)
         return PRODUCER_OK;
     if (batch->producer_epoch < producer->epoch)
         return PRODUCER_FENCED_EPOCH;
-    if (batch->producer_epoch > producer->epoch)
-        return batch->base_sequence == 0 ? PRODUCER_OK : PRODUCER_OUT_OF_ORDER;
-    *ret = known(producer, batch);
+    *ret = batch->producer_epoch == producer->epoch ? known(producer, batch) : NULL;
     if (*ret)
         return PRODUCER_DUPLICATE;
+    if (producer->open && !batch_is_transactional(batch))
+        return PRODUCER_IN_TRANSACTION;
+    if (batch->producer_epoch > producer->epoch)
+        return batch->base_sequence == 0 ? PRODUCER_OK : PRODUCER_OUT_OF_ORDER;
     int32_t next = 0;
     if (producer->count)
         next = batch_sequence_add(producer->batches[producer->count - 1].last_sequence, 1);
@@ -102,17 +105,20 @@ enum producer_verdict producers_check(const struct producers *producers,
 
 static struct producer *producer_get(struct producers *producers, int64_t id)
 {
-    struct producer *producer = producer_find(producers, id);
+    struct producer *producer = producers_find(producers, id);
     if (producer)
         return producer;
     struct producer_table *table = producers->table;
-    while (table->count >= table->max && table->count > 0) {
-        producer_destroy(longest_unused(table));
+    struct producer *oldest;
+    while (table->count >= table->max && (oldest = longest_unused(table))) {
+        producer_destroy(oldest);
         table->evicted++;
     }
     producer = mem_zalloc(1, sizeof(*producer));
     producer->owner = producers;
     producer->id = id;
+    producer->coordinator_epoch = -1;
+    producer->last_ms = -1;
     list_init(&producer->used_link);
     tree_insert(&producers->tree, &id, &producer->node);
     table->count++;
@@ -123,7 +129,27 @@ static void producer_used(struct producer *producer, int64_t now_ms)
 {
     producer->used_ms = now_ms;
     list_remove(&producer->used_link);
-    list_append(&producer->owner->table->used, &producer->used_link);
+    if (!producer->open)
+        list_append(&producer->owner->table->used, &producer->used_link);
+}
+
+void producer_set_open(struct producer *producer, struct open_transaction *open)
+{
+    producer->open = open;
+    producer_used(producer, producer->used_ms);
+}
+
+struct producer_state producer_state(const struct producer *producer)
+{
+    return (struct producer_state){
+        .id = producer->id,
+        .epoch = producer->epoch,
+        .coordinator_epoch = producer->coordinator_epoch,
+        .last_sequence =
+            producer->count ? producer->batches[producer->count - 1].last_sequence : -1,
+        .last_ms = producer->last_ms,
+        .first_offset = producer->open ? producer->open->first_offset : -1,
+    };
 }
 
 static void batch_push(struct producer *producer, const struct producer_batch *batch)
@@ -136,16 +162,17 @@ static void batch_push(struct producer *producer, const struct producer_batch *b
     producer->batches[producer->count++] = *batch;
 }
 
-void producers_note(
+struct producer *producers_note(
     struct producers *producers, const struct batch_view *batch, uint64_t lsn, int64_t now_ms)
 {
     struct producer *producer = producer_get(producers, batch->producer_id);
     if (producer->epoch != batch->producer_epoch)
         producer->count = 0;
     producer->epoch = batch->producer_epoch;
+    producer->last_ms = batch->max_timestamp;
     producer_used(producer, now_ms);
     if (batch->base_sequence < 0) /* a control batch speaks of the epoch only */
-        return;
+        return producer;
     struct producer_batch newest = {
         .last_offset = batch_last_offset(batch),
         .append_ms = batch_is_log_append_time(batch) ? batch->max_timestamp : -1,
@@ -154,6 +181,7 @@ void producers_note(
         .offset_delta = batch->last_offset_delta,
     };
     batch_push(producer, &newest);
+    return producer;
 }
 
 static void producer_save(const struct producer *producer, struct out *out)
@@ -161,6 +189,8 @@ static void producer_save(const struct producer *producer, struct out *out)
     out_u64(out, (uint64_t)producer->id);
     out_u64(out, (uint64_t)producer->used_ms);
     out_u16(out, (uint16_t)producer->epoch);
+    out_u64(out, (uint64_t)producer->last_ms);
+    out_u32(out, (uint32_t)producer->coordinator_epoch);
     out_u8(out, producer->count);
     for (uint8_t i = 0; i < producer->count; i++) {
         const struct producer_batch *batch = &producer->batches[i];
@@ -186,18 +216,25 @@ void producers_save(const struct producers *producers, struct out *out)
     save_subtree(producers ? producers->tree.root : NULL, out);
 }
 
-static void producer_load(struct producers *producers, struct cursor *cursor)
+static void producer_load(struct producers *producers, struct cursor *cursor, uint32_t format)
 {
     int64_t id = cursor_i64(cursor);
-    int64_t used_ms = cursor_i64(cursor);
+    int64_t used_ms = cursor_i64(cursor), last_ms = -1;
     int16_t epoch = (int16_t)cursor_u16(cursor);
+    int32_t coordinator_epoch = -1;
+    if (format >= 2) {
+        last_ms = cursor_i64(cursor);
+        coordinator_epoch = cursor_i32(cursor);
+    }
     uint8_t count = cursor_u8(cursor);
-    if (cursor->bad || count > PRODUCER_BATCHES || producer_find(producers, id)) {
+    if (cursor->bad || count > PRODUCER_BATCHES || producers_find(producers, id)) {
         cursor->bad = true;
         return;
     }
     struct producer *producer = producer_get(producers, id);
     producer->epoch = epoch;
+    producer->last_ms = last_ms;
+    producer->coordinator_epoch = coordinator_epoch;
     producer_used(producer, used_ms);
     for (; count; count--) {
         struct producer_batch batch = { .last_offset = cursor_i64(cursor) };
@@ -208,8 +245,8 @@ static void producer_load(struct producers *producers, struct cursor *cursor)
     }
 }
 
-void producers_load(struct producers *producers, struct cursor *cursor)
+void producers_load(struct producers *producers, struct cursor *cursor, uint32_t format)
 {
     for (uint32_t count = cursor_count(cursor, 19); count && !cursor->bad; count--)
-        producer_load(producers, cursor);
+        producer_load(producers, cursor, format);
 }

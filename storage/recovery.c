@@ -31,6 +31,8 @@
 #include "storage/owner.h"
 #include "storage/slot.h"
 
+#define FORMAT_TEXT "2\n" /* STORAGE_FORMAT */
+
 enum {
     REPLAY_RUN_BYTES = 256 * 1024,   /* of one log, before they are written */
     REPLAY_BYTES = 16 * 1024 * 1024, /* of all logs */
@@ -224,7 +226,7 @@ static int directory_create(struct recovery *recovery)
     if (status == 0)
         status = disk->table->sync_dir(disk, storage->dir);
     if (status == 0)
-        status = file_write(storage, "millrace.format", "1\n");
+        status = file_write(storage, "millrace.format", FORMAT_TEXT);
     if (status == 0)
         status = disk->table->sync_dir(disk, storage->dir);
     if (status < 0)
@@ -258,7 +260,7 @@ static int format_check(struct storage *storage, const char *text)
 {
     char *end;
     long format = strtol(text, &end, 10);
-    if (end != text && *end == '\n' && format == STORAGE_FORMAT)
+    if (end != text && *end == '\n' && format >= 1 && format <= STORAGE_FORMAT)
         return 0;
     if (end != text && *end == '\n' && format > STORAGE_FORMAT)
         doors_say(storage->doors, LOG_ERROR,
@@ -268,6 +270,31 @@ static int format_check(struct storage *storage, const char *text)
         doors_say(
             storage->doors, LOG_ERROR, "%s/millrace.format does not name a format", storage->dir);
     return -EPROTO;
+}
+
+/* From now on older programs refuse the directory. Written over in place: a text that a crash left
+ * empty would pass for a directory that was never finished. */
+static int format_raise(struct storage *storage, const char *text)
+{
+    struct disk *disk = storage->doors->disk;
+    struct disk_file *file;
+    if (strcmp(text, FORMAT_TEXT) == 0)
+        return 0;
+    char *path = path_of(storage, "millrace.format");
+    int status = disk->table->open(disk, path, DISK_WRITE, &file);
+    if (status == 0) {
+        struct iovec iov = { (void *)(uintptr_t)FORMAT_TEXT, strlen(FORMAT_TEXT) };
+        status = disk->table->writev(file, 0, &iov, 1);
+        if (status == 0)
+            status = disk->table->sync(file);
+        disk->table->close(file);
+    }
+    if (status < 0)
+        doors_say(storage->doors, LOG_ERROR, "can't write %s: %s", path, strerrordesc_np(-status));
+    else
+        doors_say(storage->doors, LOG_INFO, "%s has format %d now", storage->dir, STORAGE_FORMAT);
+    mem_free(path);
+    return status;
 }
 
 /* ---- the state ----------------------------------------------------------------------------- */
@@ -283,7 +310,7 @@ static int state_load(struct recovery *recovery, bool *ret_clean)
         storage->checkpoint.generation = head.generation;
         storage->checkpoint.lsn = head.lsn;
         *ret_clean = head.flags & SLOT_CLEAN;
-        status = checkpoint_load(storage, bytes_of(body.data, body.len));
+        status = checkpoint_load(storage, bytes_of(body.data, body.len), head.format);
     }
     out_done(&body);
     if (status == 0 && invalid)
@@ -629,6 +656,8 @@ static int recover(struct recovery *recovery, const struct wal_events *events)
         return status;
     directories_look(recovery);
     status = replay(recovery, events);
+    if (status == 0 && !fresh)
+        status = format_raise(storage, format);
     if (status < 0)
         return status;
     storage->unclean = !fresh && !(clean && recovery->records == 0);

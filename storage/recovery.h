@@ -2,7 +2,7 @@
  * recovery.h - from a data directory to a storage that is ready. Inside storage/ only.
  *
  *     DIR/lock             held while the process lives
- *     DIR/millrace.format  "1\n"; made last, so without it there is nothing yet
+ *     DIR/millrace.format  "2\n"; made last, so without it there is nothing yet
  *     DIR/meta.a, meta.b   slot.h
  *     DIR/wal/             wal.h
  *     DIR/<topic>-<partition>/<20 digits>.log
@@ -15,7 +15,8 @@
 struct storage;
 struct wal_events;
 
-enum { STORAGE_FORMAT = 1 };
+/* An older directory is read and becomes this one at its start. 2: the slots carry transactions. */
+enum { STORAGE_FORMAT = 2 };
 
 /* Blocking. Errors of storage_open; each said. */
 int recovery_run(struct storage *storage, const struct wal_events *events) MUST_CHECK;

@@ -73,7 +73,8 @@ static int slot_load(struct disk *disk, const char *path, struct slot_head *ret,
         goto close;
     status = len == 0 ? -ENOENT : -EUCLEAN;
     if (len < sizeof(head) || memcmp(head, magic, 8) != 0 ||
-        le_get32(head + 44) != crc32c(0, head, 44) || le_get32(head + 8) != SLOT_FORMAT)
+        le_get32(head + 44) != crc32c(0, head, 44) || le_get32(head + 8) < 1 ||
+        le_get32(head + 8) > SLOT_FORMAT)
         goto close;
     uint64_t body_len = le_get64(head + 32), size;
     int size_status = disk->table->size(file, &size);
@@ -82,6 +83,7 @@ static int slot_load(struct disk *disk, const char *path, struct slot_head *ret,
     status = disk->table->read(file, SLOT_HEAD_SIZE, out_add(body, body_len), body_len, &len);
     if (status == 0 && (len < body_len || crc32c(0, body->data, len) != le_get32(head + 40)))
         status = -EUCLEAN;
+    ret->format = le_get32(head + 8);
     ret->flags = le_get32(head + 12);
     ret->generation = le_get64(head + 16);
     ret->lsn = le_get64(head + 24);

@@ -19,12 +19,14 @@
 #include "protocol/base/check.h"
 #include "storage/disk.h"
 
-enum { SLOT_HEAD_SIZE = 48, SLOT_FORMAT = 1 };
+/* Of the body; an older one is read too (checkpoint_load). 2: transactions. */
+enum { SLOT_HEAD_SIZE = 48, SLOT_FORMAT = 2 };
 enum slot_flag { SLOT_CLEAN = 1 }; /* storage was closed at this lsn */
 
 struct slot_head {
     uint64_t generation, lsn;
     uint32_t flags;
+    uint32_t format; /* as read; slot_seal writes SLOT_FORMAT */
 };
 
 /* Room for the head at the beginning of a fresh `out`; slot_seal fills it when the body is there.

@@ -37,6 +37,7 @@ struct storage_config storage_config_default(void)
         .index_bytes_max = 32 << 20,
         .producers_max = 65536,
         .producer_expire_ms = INT64_C(86400000),
+        .transactions_max = 262144,
         .defaults = topic_config_default(),
     };
 }
@@ -171,6 +172,7 @@ static struct storage *storage_create(
     store_init(&storage->store);
     topics_init(&storage->topics);
     producer_table_init(&storage->producers, config->producers_max, config->producer_expire_ms);
+    storage->transactions.max = config->transactions_max;
     residents_init(
         &storage->residents, storage->disk, config->segment_files_max, config->index_bytes_max);
     list_init(&storage->dirty);
@@ -292,8 +294,8 @@ void storage_close_step(struct storage *storage)
     /* What a full disk does not take is in the write-ahead log: the next start writes it. */
     if (storage->writeback.full && storage->writeback.paused && storage->writeback.job_count == 0 &&
         storage->checkpoint.job_count == 0 && !storage->checkpoint.slot_job &&
-        !storage->checkpoint.whole_job &&
-        !storage->removals.running && read_idle(storage) && wal_idle(storage->wal)) {
+        !storage->checkpoint.whole_job && !storage->removals.running && read_idle(storage) &&
+        wal_idle(storage->wal)) {
         close_finish(storage, -ENOSPC);
         return;
     }
@@ -366,6 +368,62 @@ void log_epoch_end(
     epochs_end(&log->body->epochs, log->leader_epoch, log->end_offset, epoch, &end);
     *ret_epoch = end.epoch;
     *ret_end_offset = end.offset;
+}
+
+bool log_producer(const struct log *log, int64_t id, struct producer_state *ret)
+{
+    const struct producer *producer = producers_find(log->producers, id);
+    if (producer)
+        *ret = producer_state(producer);
+    return producer != NULL;
+}
+
+void log_each_producer(const struct log *log,
+    bool (*each)(void *context, const struct producer_state *producer), void *context)
+{
+    struct tree_node *node = log->producers ? tree_first(&log->producers->tree) : NULL;
+    while (node) {
+        const struct producer *producer = container_of_const(node, struct producer, node);
+        struct producer_state state = producer_state(producer);
+        if (!each(context, &state))
+            return;
+        node = tree_after(&log->producers->tree, &state.id);
+    }
+}
+
+void log_each_aborted(const struct log *log, int64_t from, int64_t below,
+    bool (*each)(void *context, const struct aborted_transaction *aborted), void *context)
+{
+    const struct transactions *transactions = log->body->transactions;
+    size_t count = transactions ? transactions->aborted_count : 0;
+    for (size_t i = transactions_aborted_at(transactions, from); i < count; i++) {
+        const struct aborted_transaction *aborted = &transactions->aborted[i];
+        if (aborted->first_offset < below && !each(context, aborted))
+            return;
+        if (aborted->last_stable_offset >= below)
+            return;
+    }
+}
+
+struct aborted_search {
+    int64_t producer_id, offset;
+    bool found;
+};
+
+/* The first marker of the producer behind the batch tells. */
+static bool aborted_match(void *context, const struct aborted_transaction *aborted)
+{
+    struct aborted_search *search = context;
+    search->found =
+        aborted->producer_id == search->producer_id && aborted->first_offset <= search->offset;
+    return !search->found;
+}
+
+bool log_is_aborted(const struct log *log, int64_t producer_id, int64_t offset)
+{
+    struct aborted_search search = { .producer_id = producer_id, .offset = offset };
+    log_each_aborted(log, offset, offset + 1, aborted_match, &search);
+    return search.found;
 }
 
 int32_t log_epoch_at(const struct log *log, int64_t offset)

@@ -50,6 +50,7 @@ struct storage_config {
     uint64_t checkpoint_bytes;  /* of write-ahead log between checkpoints; default 64 MiB */
     uint32_t producers_max;     /* idempotent producers times logs; default 65,536 */
     int64_t producer_expire_ms; /* producer.id.expiration.ms; default one day */
+    uint32_t transactions_max;  /* open or aborted, over all logs; default 262,144 (8 MiB) */
     struct topic_config
         defaults; /* values of topics that do not set a key (the broker's log.* keys) */
     bool accept_loss;
@@ -250,15 +251,57 @@ void store_each(const struct storage *storage, uint16_t kind, struct bytes prefi
 
 enum producer_verdict {
     PRODUCER_OK,
-    PRODUCER_DUPLICATE,    /* one of the last five batches again: answer as the first time */
-    PRODUCER_OUT_OF_ORDER, /* sequence is not the next */
-    PRODUCER_FENCED_EPOCH, /* an older epoch than known */
+    PRODUCER_DUPLICATE,      /* one of the last five batches again: answer as the first time */
+    PRODUCER_OUT_OF_ORDER,   /* sequence is not the next */
+    PRODUCER_FENCED_EPOCH,   /* an older epoch than known */
+    PRODUCER_IN_TRANSACTION, /* a batch without a transaction, while its producer has one open */
+    PRODUCER_NO_ROOM,        /* it would begin a transaction beyond transactions_max */
 };
 /* Ask before log_commit, for a batch that carries a producer id. For PRODUCER_DUPLICATE the
  * original base offset, its append time (-1 for CreateTime) and the lsn that must be durable before
  * it is told. */
 enum producer_verdict log_check_producer(const struct log *log, struct bytes batch,
     int64_t *ret_base_offset, int64_t *ret_append_ms, uint64_t *ret_lsn);
+
+/* What a log knows of a producer. */
+struct producer_state {
+    int64_t id;
+    int16_t epoch;
+    int32_t coordinator_epoch; /* of its newest marker; -1: none */
+    int32_t last_sequence;     /* -1: none */
+    int64_t last_ms;           /* timestamp of its newest batch; -1: not known */
+    int64_t first_offset;      /* of its open transaction; -1: none */
+};
+/* False: nothing. */
+bool log_producer(const struct log *log, int64_t id, struct producer_state *ret);
+/* All, by id. `each` returns false to stop. */
+void log_each_producer(const struct log *log,
+    bool (*each)(void *context, const struct producer_state *producer), void *context);
+
+/* ---- transactions ------------------------------------------------------------------------------
+ *
+ * A log's transactions follow from its batches alone: the first transactional batch of a producer
+ * opens one, a control batch of that producer (control_build of protocol/record.h) ends it. The
+ * last stable offset lies at the first batch of the oldest one whose end is not visible yet. Whose
+ * transaction it is, and on which logs, the broker knows.
+ *
+ * For the cleaner: do not touch what lies at or behind last_stable_offset; a transactional data
+ * batch is aborted exactly if log_is_aborted says so. */
+
+struct aborted_transaction {
+    int64_t producer_id;
+    int64_t first_offset, last_offset; /* of its first batch; of its marker */
+    int64_t last_stable_offset;        /* those behind this one in the list begin at or after it */
+};
+/* Those with a batch or marker at or behind `from` and a first batch below `below`, in the order of
+ * their markers. `each` returns false to stop. */
+void log_each_aborted(const struct log *log, int64_t from, int64_t below,
+    bool (*each)(void *context, const struct aborted_transaction *aborted), void *context);
+/* Was the transactional batch of this producer at `offset` (below the last stable offset) aborted?
+ */
+bool log_is_aborted(const struct log *log, int64_t producer_id, int64_t offset);
+/* False: damaged or deleted; log_commit would refuse an append. */
+bool log_takes_appends(const struct log *log);
 
 /* ---- reading ------------------------------------------------------------------------------------
  */

@@ -287,5 +287,16 @@ enum producer_verdict log_check_producer(const struct log *log, struct bytes bat
         *ret_append_ms = known->append_ms;
         *ret_lsn = known->lsn;
     }
+    if (verdict == PRODUCER_OK && batch_is_transactional(&view) && !batch_is_control(&view)) {
+        const struct producer *producer = producers_find(log->producers, view.producer_id);
+        if (!(producer && producer->open) &&
+            transaction_table_is_full(&log->body->storage->transactions))
+            return PRODUCER_NO_ROOM;
+    }
     return verdict;
+}
+
+bool log_takes_appends(const struct log *log)
+{
+    return !log->topic->deleted && !log->body->damaged;
 }

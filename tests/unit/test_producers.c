@@ -132,14 +132,14 @@ TEST(producers, are_saved_and_loaded)
     for (size_t len = 0; len < saved.len; len++) {
         struct producers *cut = producers_create(&table);
         struct cursor cursor = cursor_of(bytes_of(saved.data, len));
-        producers_load(cut, &cursor);
+        producers_load(cut, &cursor, 2);
         cr_assert(cursor.bad, "%zu of %zu bytes", len, saved.len);
         producers_destroy(cut);
     }
     producers_destroy(producers);
     producers = producers_create(&table);
     struct cursor cursor = cursor_of(bytes_of(saved.data, saved.len));
-    producers_load(producers, &cursor);
+    producers_load(producers, &cursor, 2);
     cr_assert(!cursor.bad && !cursor.left);
     producers_save(producers, &again);
     cr_assert(bytes_equal(bytes_of(saved.data, saved.len), bytes_of(again.data, again.len)));

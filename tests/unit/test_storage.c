@@ -102,10 +102,12 @@ TEST(storage, refuses_other_formats_and_other_programs_directories)
     struct storage_test test;
     storage_test_begin(&test);
     cr_assert_eq(storage_test_close(&test), 0);
-    doors_test_overwrite(&test.doors, "millrace.format", 0, "2\n", 2);
+    doors_test_overwrite(&test.doors, "millrace.format", 0, "99\n", 3);
     cr_assert_eq(open_status(&test), -EPROTO);
     cr_assert(doors_test_said(&test.doors, "use a newer millrace"));
     doors_test_overwrite(&test.doors, "millrace.format", 0, "x\n", 2);
+    cr_assert_eq(open_status(&test), -EPROTO);
+    doors_test_overwrite(&test.doors, "millrace.format", 0, "0\n", 2);
     cr_assert_eq(open_status(&test), -EPROTO);
     doors_test_overwrite(&test.doors, "millrace.format", 0, "1\n", 2);
     cr_assert_eq(open_status(&test), 0);
