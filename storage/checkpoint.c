@@ -13,8 +13,8 @@
  * The body of a slot:
  *   next log id u32 | store (store.c) | count u32, of logs that are not as they were created:
  *     id u32, start u64, end u64, damaged u8, damaged offset u64, epochs (epochs.c),
- *     count u32 of segments: seven u64 each, producers (producers.c),
- *     since format 2 transactions (transactions.c)
+ *     count u32 of segments: seven u64 each and, since format 3, root u64 and flags u32;
+ *     producers (producers.c), since format 2 transactions (transactions.c)
  */
 #include "storage/checkpoint.h"
 
@@ -40,6 +40,8 @@ static void segment_save(const struct segment_claim *claim, struct out *out)
     out_u64(out, (uint64_t)claim->max_timestamp);
     out_u64(out, (uint64_t)claim->max_timestamp_offset);
     out_u64(out, (uint64_t)claim->append_ms);
+    out_u64(out, claim->root);
+    out_u32(out, claim->flags);
 }
 
 static void log_save(const struct log *log, struct out *out)
@@ -81,9 +83,9 @@ void checkpoint_save(const struct storage *storage, struct out *out)
     le_put32(out->data + count_at, count);
 }
 
-static struct segment_claim segment_load(struct cursor *cursor)
+static struct segment_claim segment_load(struct cursor *cursor, uint32_t format)
 {
-    struct segment_claim claim;
+    struct segment_claim claim = { 0 };
     claim.base_offset = cursor_i64(cursor);
     claim.end_offset = cursor_i64(cursor);
     claim.size = cursor_u64(cursor);
@@ -91,6 +93,10 @@ static struct segment_claim segment_load(struct cursor *cursor)
     claim.max_timestamp = cursor_i64(cursor);
     claim.max_timestamp_offset = cursor_i64(cursor);
     claim.append_ms = cursor_i64(cursor);
+    if (format >= 3) {
+        claim.root = cursor_u64(cursor);
+        claim.flags = cursor_u32(cursor);
+    }
     return claim;
 }
 
@@ -127,7 +133,9 @@ static int log_load(struct storage *storage, struct cursor *cursor, uint32_t for
     body->damaged_offset = cursor_i64(cursor);
     epochs_load(&body->epochs, cursor);
     for (uint32_t count = cursor_count(cursor, 56); count && !cursor->bad; count--) {
-        struct segment_claim claim = segment_load(cursor);
+        struct segment_claim claim = segment_load(cursor, format);
+        if (format < 3 && body->damaged) /* it has holes where damaged batches lay */
+            claim.flags |= SEGMENT_SPARSE;
         int status = log_add_claim(log, &claim);
         if (status < 0)
             return status;

@@ -236,6 +236,8 @@ static void claim_batch(struct segment_claim *claim, const struct batch_view *ba
         claim->max_timestamp = batch->max_timestamp;
         claim->max_timestamp_offset = batch->base_offset;
     }
+    if (batch->base_offset != claim->end_offset)
+        claim->flags |= SEGMENT_SPARSE;
     claim->append_ms = now_ms;
     claim->size += batch->size;
     claim->end_offset = batch_last_offset(batch) + 1;

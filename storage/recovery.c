@@ -31,7 +31,7 @@
 #include "storage/owner.h"
 #include "storage/slot.h"
 
-#define FORMAT_TEXT "2\n" /* STORAGE_FORMAT */
+#define FORMAT_TEXT "3\n" /* STORAGE_FORMAT */
 
 enum {
     REPLAY_RUN_BYTES = 256 * 1024,   /* of one log, before they are written */

@@ -2,10 +2,10 @@
  * recovery.h - from a data directory to a storage that is ready. Inside storage/ only.
  *
  *     DIR/lock             held while the process lives
- *     DIR/millrace.format  "2\n"; made last, so without it there is nothing yet
+ *     DIR/millrace.format  "3\n"; made last, so without it there is nothing yet
  *     DIR/meta.a, meta.b   slot.h
  *     DIR/wal/             wal.h
- *     DIR/<topic>-<partition>/<20 digits>.log
+ *     DIR/<topic>-<partition>/<20 digits>.log, and .idx when it is sealed (footer.h)
  */
 #ifndef STORAGE_RECOVERY_H
 #define STORAGE_RECOVERY_H
@@ -15,8 +15,9 @@
 struct storage;
 struct wal_events;
 
-/* An older directory is read and becomes this one at its start. 2: the slots carry transactions. */
-enum { STORAGE_FORMAT = 2 };
+/* An older directory is read and becomes this one at its start. 2: the slots carry transactions.
+ * 3: claims of segments have flags and a root, sealed segments a footer file (footer.h). */
+enum { STORAGE_FORMAT = 3 };
 
 /* Blocking. Errors of storage_open; each said. */
 int recovery_run(struct storage *storage, const struct wal_events *events) MUST_CHECK;

@@ -19,7 +19,7 @@
 #include "protocol/base/mem.h"
 #include "storage/owner.h"
 
-enum { SEGMENT_NAME_LEN = 24 }; /* 20 digits and ".log" */
+enum { SEGMENT_NAME_LEN = 24 }; /* 20 digits and ".log" or ".idx" */
 
 struct removal {
     struct work_job work;
@@ -29,8 +29,9 @@ struct removal {
     struct storage *storage;
     const struct disk_table *disk;
     struct disk *door;
-    char *path;      /* of the directory, or (when it begins) of the segment's file */
-    char *directory; /* a segment's, to be synced */
+    char *path;        /* of the directory, or (when it begins) of the segment's file */
+    char *footer_path; /* a segment's */
+    char *directory;   /* a segment's, to be synced */
     struct segment *segment;
     struct log *log;     /* whose directory it is; NULL: an orphan's */
     struct list blocked; /* struct log_body: wait for the directory to be gone */
@@ -58,7 +59,8 @@ static void listing_add(void *context, const char *name)
 
 static bool is_segment_name(const char *name)
 {
-    if (strlen(name) != SEGMENT_NAME_LEN || strcmp(name + 20, ".log") != 0)
+    if (strlen(name) != SEGMENT_NAME_LEN ||
+        (strcmp(name + 20, ".log") != 0 && strcmp(name + 20, ".idx") != 0))
         return false;
     for (int i = 0; i < 20; i++) {
         if (!isdigit((unsigned char)name[i]))
@@ -103,6 +105,8 @@ static void removal_run(struct work_job *work)
 {
     struct removal *removal = container_of(work, struct removal, work);
     if (removal->segment) {
+        /* Most segments that go are sealed; of the others there is no footer. */
+        (void)removal->disk->remove(removal->door, removal->footer_path);
         removal->status = removal->disk->remove(removal->door, removal->path);
         if (removal->status == 0)
             removal->status = removal->disk->sync_dir(removal->door, removal->directory);
@@ -151,6 +155,7 @@ static void removal_end(struct removal *removal)
         log_set_busy(removal->log, false);
     }
     mem_free(removal->path);
+    mem_free(removal->footer_path);
     mem_free(removal->directory);
     mem_free(removal->keep);
     mem_free(removal);
@@ -278,6 +283,7 @@ static bool segment_next(struct storage *storage)
         /* With the topic its whole directory goes, and may be another topic's by now. */
         if (removal->segment->created && !log->topic->deleted) {
             removal->path = segment_path(removal->segment);
+            removal->footer_path = segment_footer_path(removal->segment);
             removal->directory = log_directory(log);
             removal_begin(removal);
             return true;

@@ -2,6 +2,7 @@
 #include "storage/segment.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "protocol/base/mem.h"
 #include "storage/log.h"
@@ -46,6 +47,13 @@ char *segment_path(const struct segment *segment)
     char *directory = log_directory(segment->log);
     char *path = mem_printf("%s/%020" PRId64 ".log", directory, segment->claim.base_offset);
     mem_free(directory);
+    return path;
+}
+
+char *segment_footer_path(const struct segment *segment)
+{
+    char *path = segment_path(segment);
+    memcpy(path + strlen(path) - 4, ".idx", 4); /* in the place of ".log" */
     return path;
 }
 

@@ -2,6 +2,7 @@
  * segment.h - one file of record batches, and which files are open.
  *
  *     DIR/<topic>-<partition>/<20 digits of the base offset>.log
+ *                                                         .idx: its footer, when it is sealed
  *
  * A segment is a claim (offsets, sizes, times) that the checkpoint carries, and bytes: the first
  * `written` of its `size` bytes are in the file, the rest in the write-ahead ring. The file is made
@@ -24,6 +25,11 @@
 
 struct log;
 
+enum segment_flag {
+    SEGMENT_ROOTED = 1, /* root counts: whoever sets it has written and synced the footer */
+    SEGMENT_SPARSE = 2, /* offsets may have holes between batches: compacted, or damaged before */
+};
+
 /* What a checkpoint says of a segment. */
 struct segment_claim {
     int64_t base_offset;
@@ -33,6 +39,8 @@ struct segment_claim {
     int64_t max_timestamp;        /* -1: none */
     int64_t max_timestamp_offset; /* base offset of the first batch with it */
     int64_t append_ms;            /* wall time of the newest append */
+    uint64_t root;                /* footer.h; only with SEGMENT_ROOTED */
+    uint32_t flags;
 };
 
 struct segment {
@@ -65,8 +73,9 @@ struct segment *segment_create(struct log *log, const struct segment_claim *clai
 void segment_destroy(struct segment *segment);
 /* The batches of these bytes were whole. */
 void segment_trust(struct segment *segment, uint64_t low, uint64_t high);
-/* Fresh memory. */
+/* Fresh memory: the file of batches, and the footer beside it. */
 char *segment_path(const struct segment *segment);
+char *segment_footer_path(const struct segment *segment);
 
 /* Segments that have an open file or an index, by time of use. */
 struct residents {

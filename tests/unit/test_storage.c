@@ -142,6 +142,37 @@ TEST(storage, survives_one_damaged_slot_that_is_not_the_newest_and_says_so_of_bo
     storage_test_end(&test);
 }
 
+/* A directory that the program of 2026-11-21 (commit f0be195) left when it was killed. */
+TEST(storage, opens_a_directory_of_format_1)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    char *command = mem_printf("tar -xzf " MILLRACE_SOURCE "/tests/unit/format1.tar.gz -C %s && "
+                               "mv %s/format1 %s",
+        test.doors.base, test.doors.base, test.doors.dir);
+    cr_assert_eq(system(command), 0);
+    mem_free(command);
+    storage_test_open(&test);
+    cr_assert(storage_was_unclean(test.storage));
+    cr_assert(doors_test_said(&test.doors, "has format 3 now"));
+    for (int again = 0; again < 3; again++) {
+        struct log *log = storage_test_log(&test, "old", 0);
+        struct bytes value;
+        cr_assert_eq(log->high_watermark, 810 + again * 10);
+        storage_test_check(&test, log);
+        cr_assert_eq(storage_test_log(&test, "old", 1)->high_watermark, 110);
+        storage_test_check(&test, storage_test_log(&test, "old", 1));
+        cr_assert(store_get(test.storage, STORE_GROUP, text("g"), &value, NULL));
+        cr_assert(bytes_equal_text(value, "v"));
+        cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+        if (again == 0)
+            storage_test_reopen(&test);
+        else
+            storage_test_kill(&test);
+    }
+    storage_test_end(&test);
+}
+
 /* ---- lives --------------------------------------------------------------------------------- */
 
 TEST(storage, keeps_everything_over_clean_and_unclean_ends)
