@@ -92,7 +92,7 @@ void footer_bytes(struct footer *footer, const void *data, size_t len)
     }
 }
 
-int footer_abort(struct footer *footer, const struct aborted *aborted)
+int footer_abort(struct footer *footer, const struct aborted_transaction *aborted)
 {
     if (footer->aborted_count == FOOTER_ABORTED_MAX)
         return -E2BIG;

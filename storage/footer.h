@@ -41,6 +41,7 @@
 #include "protocol/batch.h"
 #include "storage/disk.h"
 #include "storage/index.h"
+#include "storage/storage.h"
 
 enum {
     FOOTER_FORMAT = 1,
@@ -49,15 +50,6 @@ enum {
     FOOTER_ENTRY_SIZE = 16,
     FOOTER_ABORTED_SIZE = 32,
     FOOTER_ABORTED_MAX = 65536, /* of one segment; more: -E2BIG, and there is no footer */
-};
-
-/* A transaction that ended in an abort, as Kafka's transaction index has it: Fetch tells it to
- * readers of committed records whose range meets [first_offset, last_offset]. */
-struct aborted {
-    int64_t producer_id;
-    int64_t first_offset;       /* of its first record */
-    int64_t last_offset;        /* of its abort marker, which lies in this segment */
-    int64_t last_stable_offset; /* of the log when the marker was appended */
 };
 
 struct footer {
@@ -70,7 +62,7 @@ struct footer {
     struct index index; /* whole: from == 0 */
     uint64_t *extents;
     size_t extent_count, extent_capacity;
-    struct aborted *aborted;
+    struct aborted_transaction *aborted;
     size_t aborted_count, aborted_capacity;
     /* while it is filled */
     uint8_t *pending; /* the extent that is not full yet */
@@ -84,7 +76,7 @@ void footer_done(struct footer *footer);
 void footer_batch(struct footer *footer, const struct batch_view *batch);
 void footer_bytes(struct footer *footer, const void *data, size_t len);
 /* -E2BIG */
-int footer_abort(struct footer *footer, const struct aborted *aborted) MUST_CHECK;
+int footer_abort(struct footer *footer, const struct aborted_transaction *aborted) MUST_CHECK;
 /* The segment ends here: every byte was given. */
 void footer_finish(struct footer *footer, int64_t end_offset);
 

@@ -34,7 +34,7 @@ static struct footer filled(uint8_t seed, size_t piece)
             footer_bytes(
                 &footer, bytes + at, at + piece <= sizeof(bytes) ? piece : sizeof(bytes) - at);
     }
-    struct aborted aborted[] = { { 7, 1010, 1040, 1010 }, { -1, 1200, 1900, 1100 } };
+    struct aborted_transaction aborted[] = { { 7, 1010, 1040, 1010 }, { -1, 1200, 1900, 1100 } };
     for (size_t i = 0; i < ARRAY_COUNT(aborted); i++)
         cr_assert_eq(footer_abort(&footer, &aborted[i]), 0);
     footer_finish(&footer, 4000);
@@ -148,7 +148,7 @@ TEST(footer, holds_no_more_aborted_transactions_than_its_limit)
 {
     struct footer footer;
     footer_init(&footer, 0, STEP);
-    struct aborted aborted = { 0 };
+    struct aborted_transaction aborted = { 0 };
     for (int i = 0; i < FOOTER_ABORTED_MAX; i++)
         cr_assert_eq(footer_abort(&footer, &aborted), 0);
     cr_assert_eq(footer_abort(&footer, &aborted), -E2BIG);

@@ -378,13 +378,22 @@ TEST(transactions, have_a_limit_and_their_producers_are_not_forgotten)
 /* Turns meta.* into what millrace of format 1 wrote of one log with one producer of one batch. */
 static void make_old(struct world *world, const char *name)
 {
-    enum { PRODUCER = 8 + 8 + 2 + 8 + 4 + 1 + 24, NEW_AT = 8 + 8 + 2, NEW_SIZE = 12, LISTS = 8 };
+    enum {
+        PRODUCER = 8 + 8 + 2 + 8 + 4 + 1 + 24,
+        NEW_AT = 8 + 8 + 2,
+        NEW_SIZE = 12,
+        LISTS = 8,
+        CLAIM_NEW = 12
+    };
     size_t len;
     uint8_t *bytes = doors_test_file(&world->test.doors, name, &len);
     uint8_t *producer = bytes + len - LISTS - PRODUCER;
     cr_assert_eq(le_get32(producer - 4), 1, "%s: one producer", name);
     memmove(producer + NEW_AT, producer + NEW_AT + NEW_SIZE, PRODUCER - NEW_AT - NEW_SIZE);
     len -= LISTS + NEW_SIZE;
+    /* The one segment's claim lies before; since format 3 it has a root and flags. */
+    memmove(producer - 4 - CLAIM_NEW, producer - 4, 4 + PRODUCER - NEW_SIZE);
+    len -= CLAIM_NEW;
     le_put32(bytes + 8, 1);
     le_put64(bytes + 32, len - SLOT_HEAD_SIZE);
     le_put32(bytes + 40, crc32c(0, bytes + SLOT_HEAD_SIZE, len - SLOT_HEAD_SIZE));
