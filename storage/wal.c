@@ -600,7 +600,7 @@ void wal_release(struct wal *wal, uint64_t lsn)
 
 void wal_recycle(struct wal *wal, uint64_t lsn)
 {
-    CHECK(lsn <= wal->released);
+    CHECK(lsn <= wal->released && lsn <= wal->durable);
     if (lsn <= wal->recycled)
         return;
     wal->recycled = lsn;
@@ -646,16 +646,18 @@ struct wal_stats wal_stats(const struct wal *wal)
 
 /* ---- beginning and end ---- */
 
-/* No file has a header. A first file whose making was cut short is blank; anything else was a log.
+/* No file has a header. A first file whose making was cut short is zeros; anything else was a log.
  */
-static bool is_new(const struct wal *wal)
+static int check_new(struct wal *wal, bool *ret_new)
 {
-    for (size_t i = 0; i < wal->files.count; i++) {
+    *ret_new = true;
+    int status = 0;
+    for (size_t i = 0; status == 0 && *ret_new && i < wal->files.count; i++) {
         const struct wal_slot *slot = &wal->files.slots[i];
-        if (slot->has_head || (slot->file && !slot->blank))
-            return false;
+        if (slot->file)
+            status = wal_files_check_blank(&wal->files, slot, ret_new);
     }
-    return true;
+    return status;
 }
 
 static int open_new(struct wal *wal, uint64_t from)
@@ -746,8 +748,11 @@ static int open_files(
     if (status < 0)
         return status;
     if (wal->files.format.file_bytes == 0) {
-        lost = from > 0 || !is_new(wal);
-        status = is_new(wal) ? 0 : open_without_headers(wal);
+        bool is_new = false;
+        status = check_new(wal, &is_new);
+        lost = from > 0 || !is_new;
+        if (status == 0 && !is_new)
+            status = open_without_headers(wal);
         if (status == 0)
             status = open_new(wal, from);
         if (status < 0)

@@ -155,7 +155,8 @@ uint64_t wal_mark(struct wal *wal);
 /* Behind the last append, when idle: no timer begins a write any more. */
 void wal_rest(struct wal *wal);
 
-/* Both only move up. wal_release: lsn ≤ written. wal_recycle: lsn ≤ released. */
+/* Both only move up. wal_release: lsn ≤ written. wal_recycle: lsn ≤ released and ≤ durable, so that
+ * where a checkpoint ends is always on the medium, and its absence is damage. */
 void wal_release(struct wal *wal, uint64_t lsn);
 void wal_recycle(struct wal *wal, uint64_t lsn);
 

@@ -7,7 +7,7 @@
  *
  * A file without a header: `blank` when its beginning is zeros (prepared, never used), otherwise
  * damaged; recovery decides what that means. A file that is short and not part of the log (it was
- * being prepared when the process died) becomes EMPTY there, and is prepared anew.
+ * being prepared when the process died), or blank, becomes EMPTY there, and is prepared anew.
  */
 #include "storage/wal_files.h"
 
@@ -18,7 +18,7 @@
 
 #include "protocol/base/mem.h"
 
-enum { ZEROS_BYTES = 64 << 10, ZEROS_PER_WRITE = 16 };
+enum { ZEROS_BYTES = 64 << 10, ZEROS_PER_WRITE = 16, CHECK_BYTES = 64 << 10 };
 
 void *wal_memory_map(size_t size)
 {
@@ -268,6 +268,37 @@ int wal_files_create(struct wal_files *files, size_t index, const struct wal_fil
     return status;
 }
 
+/* Zeros from the beginning to the end? */
+static int check_zeros(struct disk *disk, struct disk_file *file, uint64_t size, bool *ret_zero)
+{
+    int status = 0;
+    uint8_t *piece = wal_memory_map(CHECK_BYTES);
+    if (!piece)
+        return -ENOMEM;
+    *ret_zero = true;
+    for (uint64_t at = 0; status == 0 && *ret_zero && at < size; at += CHECK_BYTES) {
+        size_t len = 0;
+        status = disk->table->read(file, at, piece, CHECK_BYTES, &len);
+        *ret_zero = status == 0 && is_zero(piece, len);
+    }
+    wal_memory_unmap(piece, CHECK_BYTES);
+    return status;
+}
+
+int wal_files_check_blank(struct wal_files *files, const struct wal_slot *slot, bool *ret_blank)
+{
+    return check_zeros(files->doors->disk, slot->file, slot->size, ret_blank);
+}
+
+static int fill_with_zeros(struct disk *disk, struct disk_file *file, uint64_t size)
+{
+    int status = disk->table->fallocate(file, 0, size);
+    if (status < 0 && status != -EOPNOTSUPP)
+        return status;
+    status = write_zeros(disk, file, size);
+    return status < 0 ? status : disk->table->sync(file);
+}
+
 /* In the pool. Space first, so that a full disk is known early and the file lies in one piece; then
  * zeros, so that later writes change no extents. */
 static void prepare_run(struct work_job *job)
@@ -277,15 +308,16 @@ static void prepare_run(struct work_job *job)
     const struct disk_table *disk = files->doors->disk->table;
     uint64_t size = files->format.file_bytes;
     int status = make(files, prepare->path, &prepare->file);
-    if (status == 0) {
-        status = disk->fallocate(prepare->file, 0, size);
-        if (status == -EOPNOTSUPP)
-            status = 0;
-    }
+    /* A file that was made in an earlier life may have been taken for unused because its beginning
+     * was lost. So all of it is looked at before its turn; what can't be read is written. */
+    uint64_t found = 0;
+    bool zero = false;
     if (status == 0)
-        status = write_zeros(files->doors->disk, prepare->file, size);
-    if (status == 0)
-        status = disk->sync(prepare->file);
+        status = disk->size(prepare->file, &found);
+    if (status == 0 && found == size)
+        zero = check_zeros(files->doors->disk, prepare->file, size, &zero) == 0 && zero;
+    if (status == 0 && !zero)
+        status = fill_with_zeros(files->doors->disk, prepare->file, size);
     if (status == 0) {
         status = disk->sync_dir(files->doors->disk, files->dir);
         prepare->directory_failed = status < 0;

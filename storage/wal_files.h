@@ -4,8 +4,9 @@
  *
  *   FREE  → USED       its turn has come (the header is written with the turn's first records)
  *   USED  → FREE       everything in it is checkpointed, or it held the torn end of a lost history
- *   EMPTY → PREPARING  a job of the pool makes the file: space, zeros, sync, sync of the directory
- *   PREPARING → FREE, or EMPTY when that failed
+ *   EMPTY → PREPARING  a job of the pool makes the file (space, zeros, sync, sync of the
+ * directory), or looks through one that an earlier life made and did not use PREPARING → FREE, or
+ * EMPTY when that failed
  *
  * A slot's memory stays where it is from wal_files_open to wal_files_done.
  */
@@ -64,6 +65,10 @@ int wal_files_open(
     struct wal_files *files, struct doors *doors, const char *dir, size_t files_max) MUST_CHECK;
 /* Accepts a zeroed struct. */
 void wal_files_done(struct wal_files *files);
+
+/* Blocking: is a slot that has a file zeros all over? Reads it. */
+int wal_files_check_blank(
+    struct wal_files *files, const struct wal_slot *slot, bool *ret_blank) MUST_CHECK;
 
 /* Blocking: makes slot `index` a file that is ready, durable, with its header. Fast: blocks are
  * allocated, not written. */

@@ -11,7 +11,8 @@
  *     1. RESUME: an earlier recovery stopped here too, and its history goes on at the next block,
  *        or at the beginning of a later file, with a RESUME record that names this end and carries
  *        its chain. What lies between is dead, however whole it looks.
- *     2. a bad payload below `from`: checkpointed, walk on.
+ *     2. below `from`: a bad payload is passed over. A bad header hides what is above `from`: if
+ * the search finds a record up there, damage as below D; if not, nothing is lost.
  *     3. below D = the greatest durable position that any valid record found anywhere carries
  *        (everything behind the stop is searched for it): this was acknowledged, so it is damage.
  *        A bad payload behind a good header is shown as damaged; a bad header is -EUCLEAN.
@@ -23,8 +24,8 @@
  * behind: on the way to it lies either a hole (which stays: what is written there chains otherwise)
  * or a header of the new incarnation, whose hash it does not carry. Dead records also keep telling
  * of durable positions; those lie at or below the end at which the new history began, so they can't
- * make a later torn tail look like damage - except where damage was accepted. There, and where the
- * log ends below `from`, the new history starts in a file of a number above all that was seen.
+ * make a later torn tail look like damage - except where damage was accepted. There, and where
+ * damage lies below `from`, the new history starts in a file of a number above all that was seen.
  *
  * Nothing is written here: a crash in or after a recovery meets the same bytes again.
  *
@@ -68,7 +69,7 @@ struct recovery {
     bool jumped;         /* over damage, to `from` */
     /* everywhere */
     bool searched;
-    uint64_t number_max;
+    uint64_t number_max, user_lsn_max;
     uint32_t incarnation_max;
 };
 
@@ -140,6 +141,8 @@ static void search_note(struct recovery *recovery, const struct wal_record *reco
         recovery->found.durable_lsn = record->durable_lsn;
     if (record->incarnation > recovery->incarnation_max)
         recovery->incarnation_max = record->incarnation;
+    if (record->lsn > recovery->user_lsn_max && record->type >= WAL_USER)
+        recovery->user_lsn_max = record->lsn;
     if (number_of(recovery, record->lsn) > recovery->number_max)
         recovery->number_max = number_of(recovery, record->lsn);
 }
@@ -169,7 +172,7 @@ static int search_slot(
 }
 
 /* Everything behind the walk's first stop. What the walk passed before tells of nothing above
- * itself. */
+ * itself. A file that seems unused is read only where a file is missing. */
 static int search(struct recovery *recovery)
 {
     recovery->searched = true;
@@ -178,7 +181,7 @@ static int search(struct recovery *recovery)
     uint64_t number = number_of(recovery, recovery->at);
     for (size_t i = 0; status == 0 && i < recovery->files->count; i++) {
         struct wal_slot *slot = &recovery->files->slots[i];
-        if (!slot->file || slot->blank)
+        if (!slot->file || (slot->blank && within(recovery, recovery->at) != 0))
             continue;
         if (!slot->has_head || slot->head.number > number)
             status = search_slot(recovery, slot, 0, scratch);
@@ -415,14 +418,16 @@ static int stop(
         *ret_go = true;
         return accept(recovery, record, true);
     }
-    if (durable <= at || durable <= recovery->from)
+    /* Below `from` only what lies above it matters, and `from` was durable: with records up there
+     * the way to them is damaged. */
+    if (at < recovery->from ? recovery->user_lsn_max < recovery->from : durable <= at)
         return 0;
     doors_say(recovery->files->doors, LOG_ERROR,
         "%s: the write-ahead log is damaged at %" PRIu64 " (file %04zu.wal, byte %" PRIu64
         "): acknowledged data in [%" PRIu64 ", %" PRIu64 ") can't be read%s",
         recovery->files->dir, at,
         recovery->slot ? (size_t)(recovery->slot - recovery->files->slots) : 0,
-        within(recovery, at), recovery->end, durable,
+        within(recovery, at), recovery->end, durable > recovery->from ? durable : recovery->from,
         recovery->accept_loss ? "; it is given up" : "");
     if (!recovery->accept_loss)
         return -EUCLEAN;
@@ -488,7 +493,7 @@ static void slots_settle(struct recovery *recovery)
         if (!slot->file)
             continue;
         slot->state = slot->visited ? WAL_SLOT_USED : WAL_SLOT_FREE;
-        if (slot->visited || slot->size == recovery->format.file_bytes)
+        if (slot->visited || (!slot->blank && slot->size == recovery->format.file_bytes))
             continue;
         /* Of no use as it is: prepared anew. */
         recovery->files->doors->disk->table->close(slot->file);

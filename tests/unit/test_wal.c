@@ -202,7 +202,7 @@ TEST(wal, a_full_ring_keeps_what_is_not_released)
         world->next_number = seed * 100;
         for (int i = 0; i < 2000; i++) {
             if (world_append(world) < 0) {
-                world_run(world);
+                world_flush(world);
                 world_check_ring(world);
                 /* One group more is released, in the middle of a block. */
                 size_t k = 0;
@@ -270,7 +270,7 @@ TEST(wal, without_recycling_the_files_are_the_limit)
     cr_assert_geq(wal_appended(world->wal), 3 * WORLD_FILE_BYTES);
     cr_assert_gt(world->pressure, 0);
     unsigned before = world->space;
-    world_run(world);
+    world_flush(world);
     cr_assert_eq(world->space, before);
     world_checkpoint(world, WORLD_FILE_BYTES);
     world_run(world);

@@ -459,7 +459,6 @@ TEST(wal_damage, a_damaged_header_below_the_checkpoint_hides_the_rest)
     world_destroy(world);
 }
 
-/* Mode `os`: checkpointed, written, never flushed, and then the power went. */
 TEST(wal_damage, a_log_that_ends_below_its_checkpoint_goes_on_above)
 {
     struct world *world = world_create(83);
@@ -470,6 +469,7 @@ TEST(wal_damage, a_log_that_ends_below_its_checkpoint_goes_on_above)
         cr_assert_eq(world_append(world), 0);
         world_run(world);
     }
+    world_flush(world);
     world_checkpoint(world, wal_written(world->wal));
     cr_assert_gt(world->from, hole);
     world_close(world);
@@ -507,6 +507,7 @@ TEST(wal_damage, a_checkpoint_at_the_end_of_a_file_needs_no_next_one)
         if (wal_written(world->wal) % WAL_BLOCK == 0 && left > 0)
             left = WORLD_FILE_BYTES - wal_written(world->wal);
     }
+    world_flush(world);
     cr_assert_eq(wal_written(world->wal), WORLD_FILE_BYTES);
     wal_release(world->wal, WORLD_FILE_BYTES);
     wal_recycle(world->wal, WORLD_FILE_BYTES);
@@ -786,7 +787,6 @@ TEST(wal_damage, a_torn_tail_after_a_torn_tail)
     world_destroy(world);
 }
 
-/* Never flushed: nothing tells of a durable position. */
 TEST(wal_damage, a_lost_payload_below_the_checkpoint_hides_nothing)
 {
     struct world *world = world_create(111);
@@ -795,6 +795,7 @@ TEST(wal_damage, a_lost_payload_below_the_checkpoint_hides_nothing)
         cr_assert_eq(world_append(world), 0);
         world_run(world);
     }
+    world_flush(world); /* and no record tells */
     world_checkpoint(world, world->groups[4].end);
     world_close(world);
     size_t victim = 0;
@@ -929,7 +930,7 @@ TEST(wal_damage, short_files_are_made_anew)
     while (wal_stats(world->wal).wraps < 4) {
         int status = world_append(world);
         cr_assert(status == 0 || status == -EAGAIN);
-        world_run(world);
+        world_flush(world);
         wal_release(world->wal, wal_written(world->wal));
         if (wal_stats(world->wal).wraps == 3)
             world_checkpoint(world, wal_written(world->wal));
@@ -965,5 +966,61 @@ TEST(wal_damage, what_can_not_be_read_is_an_error_or_accepted_loss)
     cr_assert(world->found.lost);
     cr_assert_eq(world->replayed_count, 0);
     world->sim.disk.table = table;
+    world_destroy(world);
+}
+
+/* The beginning of the only file is lost, and so it looks as if nothing had ever been written. */
+TEST(wal_damage, a_log_without_its_beginning_is_no_new_log)
+{
+    struct world *world = world_with(120, 9);
+    uint8_t *zeros = mem_zalloc(1, (size_t)4 * WAL_BLOCK);
+    world_poke(world, file_0, 0, zeros, (size_t)4 * WAL_BLOCK);
+    mem_free(zeros);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert(world->found.lost);
+    world_close(world);
+    world->config.accept_loss = false;
+    world_goes_on(world);
+    world_destroy(world);
+}
+
+/* The same of the newest of several, when the one before is full to the last byte. */
+TEST(wal_damage, a_newest_file_without_its_beginning_is_damage)
+{
+    struct world *world = world_long(121, true);
+    uint8_t *zeros = mem_zalloc(1, (size_t)4 * WAL_BLOCK);
+    world_poke(world, file_0, 0, zeros, (size_t)4 * WAL_BLOCK); /* number 2 */
+    mem_free(zeros);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world_destroy(world);
+}
+
+/* A file that an earlier life made, did not use, and of which only the end is not zeros any more.
+ */
+TEST(wal_damage, a_made_file_is_looked_through_before_its_turn)
+{
+    struct world *world = world_with(122, 2);
+    file_resize(world, file_1, DISK_CREATE, WORLD_FILE_BYTES);
+    uint8_t junk[WAL_BLOCK];
+    memset(junk, 0x5a, sizeof(junk));
+    world_poke(world, file_1, (uint64_t)10 * WAL_BLOCK, junk, sizeof(junk));
+    world_open(world);
+    uint64_t syncs = world->sim.counts.syncs;
+    for (int i = 0; i < 3; i++)
+        (void)world_append_durable(world);
+    cr_assert_eq(wal_stats(world->wal).files_created, 1);
+    cr_assert_eq(world->sim.counts.syncs, syncs + 1, "it was written anew");
+    world_close(world);
+    world_peek(world, file_1, (uint64_t)10 * WAL_BLOCK, junk, sizeof(junk));
+    for (size_t i = 0; i < sizeof(junk); i++)
+        cr_assert_eq(junk[i], 0);
+    world_open(world);
+    syncs = world->sim.counts.syncs;
+    (void)world_append_durable(world);
+    cr_assert_eq(wal_stats(world->wal).files_created, 1);
+    cr_assert_eq(world->sim.counts.syncs, syncs, "it was good as it was");
     world_destroy(world);
 }

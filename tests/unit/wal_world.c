@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/base/mem.h"
@@ -136,6 +137,7 @@ struct world *world_create(uint64_t seed)
 {
     struct world *world = mem_zalloc(1, sizeof(*world));
     sim_init(&world->sim, seed);
+    world->sim.verbose = getenv("V") != NULL;
     world->config = (struct wal_config){
         .dir = dir,
         .file_bytes = WORLD_FILE_BYTES,
@@ -291,9 +293,17 @@ uint64_t world_append_durable(struct world *world)
     return end;
 }
 
+void world_flush(struct world *world)
+{
+    wal_want_durable(world->wal, wal_appended(world->wal));
+    world_run(world);
+    cr_assert_eq(wal_durable(world->wal), wal_written(world->wal));
+}
+
 void world_checkpoint(struct world *world, uint64_t lsn)
 {
-    uint64_t from = world->from;
+    uint64_t from = world->from, durable = wal_durable(world->wal);
+    lsn = lsn < durable ? lsn : durable;
     for (size_t i = 0; i < world->group_count && world->groups[i].end <= lsn; i++)
         from = world->groups[i].end;
     wal_release(world->wal, from);

@@ -65,7 +65,9 @@ int world_append(struct world *world);
 void world_run(struct world *world);
 /* Appends, makes durable, waits, and releases. Returns its end. */
 uint64_t world_append_durable(struct world *world);
-/* Everything written is written back, and checkpointed up to a group's end ≤ lsn. */
+/* Everything appended becomes durable. */
+void world_flush(struct world *world);
+/* Written back, and checkpointed, up to a group's end ≤ lsn and ≤ what is durable. */
 void world_checkpoint(struct world *world, uint64_t lsn);
 
 /* Every payload that is not released is still in the ring. */
