@@ -96,6 +96,8 @@ struct disk_table {
     /* An exclusive lock for the life of the process or until close; -EBUSY if somebody has it (and
      * still has after a second: a killed process keeps it until its last write is over). */
     int (*lock)(struct disk_file *file);
+    /* Do reads and writes go through the page cache? (Not DISK_DIRECT, or it was given up.) */
+    bool (*is_buffered)(struct disk_file *file);
     /* A descriptor for sendfile, or -1. Valid until close. */
     int (*descriptor)(struct disk_file *file);
 

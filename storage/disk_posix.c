@@ -271,6 +271,11 @@ int disk_posix_lock(struct disk_file *file)
     return 0;
 }
 
+bool disk_posix_is_buffered(struct disk_file *file)
+{
+    return !atomic_load_explicit(&file->direct, memory_order_relaxed);
+}
+
 int disk_posix_descriptor(struct disk_file *file)
 {
     return file->fd;

@@ -38,6 +38,7 @@ int disk_posix_rename(struct disk *disk, const char *from, const char *to);
 int disk_posix_remove(struct disk *disk, const char *path);
 int disk_posix_space(struct disk *disk, const char *path, struct disk_space *ret_space);
 int disk_posix_lock(struct disk_file *file);
+bool disk_posix_is_buffered(struct disk_file *file);
 int disk_posix_descriptor(struct disk_file *file);
 
 #define DISK_POSIX_CALLS                                                                           \
@@ -47,7 +48,7 @@ int disk_posix_descriptor(struct disk_file *file);
     .truncate = disk_posix_truncate, .size = disk_posix_size, .sync = disk_posix_sync,             \
     .sync_dir = disk_posix_sync_dir, .sync_all = disk_posix_sync_all, .rename = disk_posix_rename, \
     .remove = disk_posix_remove, .space = disk_posix_space, .lock = disk_posix_lock,               \
-    .descriptor = disk_posix_descriptor
+    .is_buffered = disk_posix_is_buffered, .descriptor = disk_posix_descriptor
 
 /* An I/O failed with `status`: true when the file was O_DIRECT and is buffered from now on, so the
  * I/O is worth another try (file systems that take the flag and refuse the I/O). */

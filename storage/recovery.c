@@ -29,6 +29,7 @@
 
 #include "protocol/base/mem.h"
 #include "storage/owner.h"
+#include "storage/rewrite.h"
 #include "storage/slot.h"
 
 #define FORMAT_TEXT "3\n" /* STORAGE_FORMAT */
@@ -245,7 +246,7 @@ static int format_read(struct recovery *recovery, char text[FORMAT_TEXT_MAX + 1]
     memset(text, 0, FORMAT_TEXT_MAX + 1);
     int status = disk->table->open(disk, path, DISK_WRITE, &file);
     if (status == 0) {
-        status = disk->table->sync(file);
+        status = rewrite(disk, file, FORMAT_TEXT_MAX);
         if (status == 0)
             status = disk->table->read(file, 0, text, FORMAT_TEXT_MAX, &len);
         disk->table->close(file);
@@ -310,8 +311,10 @@ static int state_load(struct recovery *recovery, bool *ret_clean)
         storage->checkpoint.generation = head.generation;
         storage->checkpoint.lsn = head.lsn;
         *ret_clean = head.flags & SLOT_CLEAN;
-        status = checkpoint_load(storage, bytes_of(body.data, body.len), head.format);
+        status = slot_rewrite(recovery->disk, storage->dir, head.generation);
     }
+    if (status == 0)
+        status = checkpoint_load(storage, bytes_of(body.data, body.len), head.format);
     out_done(&body);
     if (status == 0 && invalid)
         doors_say(storage->doors, LOG_WARNING,

@@ -7,6 +7,7 @@
 
 #include "protocol/base/mem.h"
 #include "protocol/crc32c.h"
+#include "storage/rewrite.h"
 
 static const char magic[] = "MILLRACE";
 enum { ENDS = 2 };
@@ -116,4 +117,17 @@ int slot_read(struct disk *disk, const char *dir, struct slot_head *ret_head, st
             return status;
     }
     return best;
+}
+
+int slot_rewrite(struct disk *disk, const char *dir, uint64_t generation)
+{
+    char *path = slot_path(dir, generation);
+    struct disk_file *file;
+    int status = disk->table->open(disk, path, DISK_WRITE, &file);
+    mem_free(path);
+    if (status < 0)
+        return status;
+    status = rewrite(disk, file, UINT64_MAX);
+    disk->table->close(file);
+    return status;
 }

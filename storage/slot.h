@@ -43,5 +43,7 @@ int slot_write(
  * damage). */
 int slot_read(struct disk *disk, const char *dir, struct slot_head *ret_head, struct out *ret_body,
     int *ret_invalid) MUST_CHECK;
+/* Before anything is built on what slot_read gave: see rewrite.h. */
+int slot_rewrite(struct disk *disk, const char *dir, uint64_t generation) MUST_CHECK;
 
 #endif

@@ -295,7 +295,7 @@ void storage_close_step(struct storage *storage)
     if (storage->writeback.full && storage->writeback.paused && storage->writeback.job_count == 0 &&
         storage->checkpoint.job_count == 0 && !storage->checkpoint.slot_job &&
         !storage->checkpoint.whole_job && !storage->removals.running && read_idle(storage) &&
-        wal_idle(storage->wal)) {
+        wal_idle(storage->wal) && storage_is_durable(storage, wal_appended(storage->wal))) {
         close_finish(storage, -ENOSPC);
         return;
     }

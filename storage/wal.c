@@ -38,6 +38,7 @@
 
 #include "protocol/base/mem.h"
 #include "protocol/crc32c.h"
+#include "storage/rewrite.h"
 #include "storage/wal_files.h"
 #include "storage/wal_format.h"
 #include "storage/wal_recovery.h"
@@ -739,6 +740,25 @@ static int make_room(struct wal *wal, const struct wal_end *end)
     return wal_files_prepare_now(&wal->files);
 }
 
+/* What was found is what we go on from: see rewrite.h. */
+static int files_rewrite(struct wal *wal, const struct wal_end *end)
+{
+    for (size_t i = 0; i < wal->files.count; i++) {
+        const struct wal_slot *slot = &wal->files.slots[i];
+        if (slot->state != WAL_SLOT_USED || !wal->doors->disk->table->is_buffered(slot->file))
+            continue;
+        bool last = slot->head.number == end->end / wal->file_bytes;
+        int status = rewrite(wal->doors->disk, slot->file,
+            last ? wal_round_up(within(wal, end->end), WAL_BLOCK) : wal->file_bytes);
+        if (status < 0 && !wal->config.accept_loss) {
+            doors_say(wal->doors, LOG_ERROR, "%s/%04zu.wal: can't be written again: %s",
+                wal->config.dir, i, strerror(-status));
+            return status;
+        }
+    }
+    return 0;
+}
+
 static int open_files(
     struct wal *wal, uint64_t from, const struct wal_replay *replay, struct wal_found *ret_found)
 {
@@ -768,6 +788,9 @@ static int open_files(
     if (status < 0)
         return status;
     ret_found->lost |= lost;
+    status = files_rewrite(wal, &end);
+    if (status < 0)
+        return status;
     /* What recovery read there is no tail cache. */
     CHECK(madvise(wal->ring, wal->file_bytes, MADV_DONTNEED) == 0);
     drop_surplus(wal);

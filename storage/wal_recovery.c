@@ -1,9 +1,9 @@
 /*
  * Recovery: which records are the log, and is what is missing a torn tail or damage?
  *
- *   start    in the file of `from`, at its first record: the file's header says its chain. Records
- *            below `from` are walked for their chains and not shown; holes in their payloads do not
- *            matter (they are checkpointed).
+ *   start    in the file of `from`, at its first record: the file's header says its chain. (At a
+ *            boundary: in the file before, if it is there.) Records below `from` are walked for
+ *            their chains and not shown; holes in their payloads do not matter.
  *   walk     a record is next if its header is whole, says this lsn, and carries the hash of the
  *            header before it, and its payload is whole. Its group is shown when its last record
  *            has come.
@@ -22,10 +22,15 @@
  * is ever rewritten) with a RESUME record that carries a new incarnation number, greater than any
  * in a valid header anywhere. A dead record is only followed behind the very header it was written
  * behind: on the way to it lies either a hole (which stays: what is written there chains otherwise)
- * or a header of the new incarnation, whose hash it does not carry. Dead records also keep telling
- * of durable positions; those lie at or below the end at which the new history began, so they can't
- * make a later torn tail look like damage - except where damage was accepted. There, and where
- * damage lies below `from`, the new history starts in a file of a number above all that was seen.
+ * or a header of the new incarnation, whose hash it does not carry.
+ * (Until the first write of the new history is complete, a torn part of it may fill the hole, with
+ * a block's zeros or the file's header, and the dead tail be found after all. Nobody was told
+ * anything meanwhile: that write holds the start record on which every answer waits.)
+ *
+ * Dead records also keep telling of durable positions; those lie at or below the end at which the
+ * new history began, so they can't make a later torn tail look like damage - except where damage
+ * was accepted. There, and where damage lies below `from`, the new history starts in a file of a
+ * number above all that was seen.
  *
  * Nothing is written here: a crash in or after a recovery meets the same bytes again.
  *
@@ -452,14 +457,18 @@ static int walk(struct recovery *recovery)
 
 /* ---- beginning and end ---- */
 
-/* Stands at the first record of the file of `from`. */
+/* Stands at the first record of the file of `from`. Where that is its very beginning, the file may
+ * not have had its turn yet and be a dead history's: the one before, if it is still there, has the
+ * chain that tells. (It is: the only file that could have taken its place is a later one, and then
+ * the file of `from` had its turn.) */
 static bool begin(struct recovery *recovery)
 {
     uint64_t number = number_of(recovery, recovery->from);
-    struct wal_slot *slot = slot_of(recovery, number);
-    /* `from` may be the end of the last file. */
-    if (!slot && number > 0 && within(recovery, recovery->from) <= WAL_BLOCK)
+    struct wal_slot *slot = NULL;
+    if (number > 0 && within(recovery, recovery->from) <= WAL_BLOCK)
         slot = slot_of(recovery, number - 1);
+    if (!slot)
+        slot = slot_of(recovery, number);
     if (!slot) {
         /* Unless somebody gave that file up before: his history goes on from here. */
         recovery->end = recovery->from;

@@ -27,7 +27,7 @@ struct inode {
     uint8_t *seen, *medium, *marks;
     uint64_t seen_size, medium_size, capacity;
     uint32_t references; /* names on either side, and open files */
-    bool locked;
+    bool locked, direct; /* direct: how it was opened last */
     uint64_t id;
 };
 
@@ -253,7 +253,7 @@ static int sim_open(struct disk *disk, const char *path, int flags, struct disk_
     file->disk = disk;
     file->inode = inode_ref(name->seen);
     file->writable = flags & DISK_WRITE;
-    file->direct = (flags & DISK_DIRECT) && !sim->faults.no_direct;
+    file->direct = file->inode->direct = (flags & DISK_DIRECT) && !sim->faults.no_direct;
     if ((flags & DISK_TRUNCATE) && file->inode->seen_size) {
         memset(file->inode->seen, 0, file->inode->seen_size);
         memset(file->inode->marks, 1, (file->inode->seen_size + SIM_SECTOR - 1) / SIM_SECTOR);
@@ -429,12 +429,27 @@ static int sim_size(struct disk_file *file, uint64_t *ret_size)
     return status;
 }
 
+/* Buffered: as ext4 does, the pages are clean now and what they say stays seen as long as the
+ * machine runs; the next sync has nothing to do. Direct: the device took some sectors, and of the
+ * others it gives back the old ones. */
+static void sync_spoil(struct sim *sim, struct inode *inode)
+{
+    for (uint64_t s = 0; s < inode->capacity / SIM_SECTOR; s++) {
+        if (!inode->marks[s])
+            continue;
+        inode->marks[s] = 0;
+        if (random_chance(&sim->random, 1, 2))
+            sector_settle(inode, s);
+        else if (inode->direct)
+            memcpy(inode->seen + s * SIM_SECTOR, inode->medium + s * SIM_SECTOR, SIM_SECTOR);
+    }
+}
+
 static int file_sync(struct sim *sim, struct inode *inode)
 {
     sim->counts.syncs++;
     if (hit(sim, sim->faults.sync_error, &sim->counts.sync_errors)) {
-        if (inode->capacity)
-            memset(inode->marks, 0, inode->capacity / SIM_SECTOR);
+        sync_spoil(sim, inode);
         return -EIO;
     }
     if (!sim->faults.skip_sync)
@@ -540,6 +555,11 @@ static int sim_lock(struct disk_file *file)
         return -EBUSY;
     file->inode->locked = file->holds_lock = true;
     return 0;
+}
+
+static bool sim_is_buffered(struct disk_file *file)
+{
+    return !file->direct;
 }
 
 static int sim_descriptor(struct disk_file *file)
@@ -656,6 +676,7 @@ static const struct disk_table table = {
     .remove = sim_remove,
     .space = sim_space,
     .lock = sim_lock,
+    .is_buffered = sim_is_buffered,
     .descriptor = sim_descriptor,
     .submit = sim_submit,
     .flush = sim_flush,

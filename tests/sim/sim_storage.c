@@ -36,7 +36,7 @@
 #include "storage/storage.h"
 #include "tests/sim/sim.h"
 
-enum { SLOTS = 4, PARTITIONS = 3, KEYS = 6, PARTS_MAX = 4, STUCK_STEPS = 200000 };
+enum { SLOTS = 4, PARTITIONS = 3, KEYS = 6, PARTS_MAX = 4, GHOSTS_MAX = 8, STUCK_STEPS = 200000 };
 
 enum op_kind { OP_APPEND, OP_PUT, OP_CREATE, OP_DELETE };
 
@@ -75,10 +75,18 @@ struct flight {
     size_t op;
 };
 
+/* Commits that a recovery did not find. As long as the life after it told nobody anything, they may
+ * be found by the next recovery (wal_recovery.c says how). */
+struct ghosts {
+    size_t base; /* they follow that many commits */
+    struct op *ops;
+    size_t count;
+};
+
 struct totals {
     uint64_t seeds, operations, commits, reads, refused, full, kills, powers, closes,
         recovery_crashes;
-    uint64_t failures_stopped, lost_commits, kept_unacked, duplicates_checked;
+    uint64_t failures_stopped, lost_commits, kept_unacked, duplicates_checked, back;
     struct storage_stats storage;
     struct sim_counts sim;
 };
@@ -90,6 +98,8 @@ struct world {
     struct random random; /* of the workload, apart from the sim's */
     struct op *ops;
     size_t op_count, op_capacity;
+    struct ghosts ghosts[GHOSTS_MAX];
+    size_t ghost_count;
     struct flight **flights;
     size_t flight_count, flight_capacity;
     int32_t epochs[SLOTS][PARTITIONS];
@@ -97,6 +107,7 @@ struct world {
     bool failed;    /* the write-ahead log said so: the process would have aborted */
     bool closed;
     uint64_t seed;
+    uint64_t sync_errors; /* that were seen before this life */
     struct totals *totals;
 };
 
@@ -512,7 +523,16 @@ static void flights_drop(struct world *w)
     w->flight_count = 0;
 }
 
-/* True: the power went inside a recovery. */
+/* A failed sync may have lost what a power cut may lose: the process stops, and what the device
+ * dropped is gone although the machine runs on. */
+static bool sync_failed(struct world *w)
+{
+    bool failed = w->sim.counts.sync_errors > w->sync_errors;
+    w->sync_errors = w->sim.counts.sync_errors;
+    return failed;
+}
+
+/* True: the power went inside a recovery, or a sync failed there. */
 static bool life_open(struct world *w)
 {
     bool power = false;
@@ -539,7 +559,7 @@ static bool life_open(struct world *w)
         sim_restart(&w->sim);
     }
     w->sim.crash_after = -1;
-    return power;
+    return power | sync_failed(w);
 }
 
 static void check_contents(struct world *w)
@@ -632,6 +652,54 @@ static void op_print(size_t index, const struct op *op)
     (void)fputc('\n', stderr);
 }
 
+static void ghosts_clear(struct world *w)
+{
+    while (w->ghost_count)
+        mem_free(w->ghosts[--w->ghost_count].ops);
+}
+
+static void ghosts_add(struct world *w, size_t base)
+{
+    if (w->ghost_count == GHOSTS_MAX)
+        return; /* and one of them coming back would be a false alarm, which nobody has seen */
+    struct ghosts *ghosts = &w->ghosts[w->ghost_count++];
+    ghosts->base = base;
+    ghosts->count = w->op_count - base;
+    ghosts->ops = mem_zalloc(ghosts->count, sizeof(*ghosts->ops));
+    memcpy(ghosts->ops, w->ops + base, ghosts->count * sizeof(*ghosts->ops));
+}
+
+/* Nobody was told anything in the life that ended: did it leave what the recovery before it had not
+ * found? Then that is the history. */
+static bool ghosts_found(struct world *w, size_t least)
+{
+    for (size_t i = w->ghost_count; i-- > 0;) {
+        const struct ghosts *ghosts = &w->ghosts[i];
+        if (ghosts->base < least)
+            continue;
+        mem_grow(w->ops, &w->op_capacity, ghosts->base + ghosts->count);
+        memcpy(w->ops + ghosts->base, ghosts->ops, ghosts->count * sizeof(*ghosts->ops));
+        for (size_t k = ghosts->base + ghosts->count; k > ghosts->base; k--) {
+            struct state state = state_of(w, k);
+            if (!state_matches(w, &state))
+                continue;
+            w->op_count = k;
+            w->totals->back += k - ghosts->base;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is anything of this life safe, so that somebody may have been told? */
+static bool life_told(struct world *w)
+{
+    struct bytes value;
+    uint64_t lsn;
+    return store_get(w->storage, STORE_CLUSTER, bytes_text("starts"), &value, &lsn) &&
+           storage_is_durable(w->storage, lsn);
+}
+
 /* Opens again and compares with the history; what did not survive leaves it. */
 static void life_check(struct world *w, size_t least, size_t least_power, bool unclean)
 {
@@ -643,6 +711,10 @@ static void life_check(struct world *w, size_t least, size_t least_power, bool u
         struct state state = state_of(w, k);
         found = state_matches(w, &state);
     }
+    if (!found && ghosts_found(w, least)) {
+        found = true;
+        k = w->op_count;
+    }
     if (!found) {
         struct state state = state_of(w, w->op_count);
         for (int s = 0; s < SLOTS; s++)
@@ -651,10 +723,18 @@ static void life_check(struct world *w, size_t least, size_t least_power, bool u
                 (void)fprintf(stderr, "  slot %d-%d: history %d %" PRId64 ", there %" PRId64 "\n",
                     s, p, state.present[s], state.ends[s][p], log ? log->end_offset : -1);
             }
+        for (int key = 0; key < KEYS; key++) {
+            struct bytes value;
+            bool there = store_get(w->storage, STORE_TASK, key_name(key), &value, NULL);
+            (void)fprintf(stderr, "  key %d: history %" PRIu64 ", there %" PRIu64 "\n", key,
+                state.keys[key], there ? le_get64(value.data) : 0);
+        }
         for (size_t i = least > 8 ? least - 8 : 0; i < w->op_count; i++)
             op_print(i, &w->ops[i]);
         fail(w, "what is there is no prefix of the history of at least %zu commits", least);
     }
+    if (k < w->op_count)
+        ghosts_add(w, k);
     for (size_t i = least; i < k; i++)
         w->totals->kept_unacked += !w->ops[i].acked;
     w->totals->lost_commits += w->op_count - k;
@@ -663,7 +743,8 @@ static void life_check(struct world *w, size_t least, size_t least_power, bool u
     for (size_t i = 0; i < k; i++)
         w->ops[i].acked = w->ops[i].durable = true;
     /* A crash before the first record of a life is durable leaves what the stop before it left. */
-    if (unclean && !storage_was_unclean(w->storage) && k != w->stopped)
+    struct state stopped = state_of(w, w->stopped);
+    if (unclean && !storage_was_unclean(w->storage) && !state_matches(w, &stopped))
         fail(
             w, "%zu commits since the last stop, and the start takes it for clean", k - w->stopped);
     check_epochs(w, storage_was_unclean(w->storage));
@@ -675,8 +756,10 @@ static void life_check(struct world *w, size_t least, size_t least_power, bool u
 static void life_crash(struct world *w, bool power, bool unclean)
 {
     epochs_note(w);
+    if (life_told(w))
+        ghosts_clear(w);
     size_t least_power = survivors_least(w, true);
-    size_t least = power ? least_power : survivors_least(w, false);
+    size_t least = power || sync_failed(w) ? least_power : survivors_least(w, false);
     if (w->sim.verbose)
         (void)fprintf(stderr, "[%10.3f ms] %s: %zu commits, at least %zu stay\n",
             (double)w->sim.now_ns / 1e6, power ? "power cut" : "kill -9", w->op_count, least);
@@ -711,13 +794,14 @@ static void life_close(struct world *w)
         if (i > STUCK_STEPS || !sim_step(&w->sim))
             fail(w, "storage_close never ends");
     }
-    if (!w->closed) {
+    if (!w->closed || w->failed) {
         life_crash(w, random_chance(&w->random, 1, 2), false);
         return;
     }
     if (w->flight_count)
         fail(w, "%zu units were not told before the close was", w->flight_count);
     w->totals->closes++;
+    ghosts_clear(w);
     w->stopped = w->op_count;
     stats_add(w);
     sim_kill(&w->sim);
@@ -740,7 +824,7 @@ static void faults_draw(struct world *w)
     faults->cold_read = random_chance(r, 1, 2) ? 3000 : 0;
     faults->read_error = random_chance(r, 1, 5) ? 20 : 0;
     faults->write_error = random_chance(r, 1, 5) ? 5 : 0;
-    faults->sync_error = random_chance(r, 1, 5) ? 5 : 0;
+    faults->sync_error = random_chance(r, 1, 4) ? 20 : 0;
     faults->no_space = random_chance(r, 1, 5) ? 20 : 0;
 }
 
@@ -811,6 +895,7 @@ static void run(uint64_t seed, size_t operations, bool verbose, enum lie lie, st
     for (size_t i = 0; i < sizeof(w.sim.counts) / sizeof(*add); i++)
         sum[i] += add[i];
     totals->seeds++;
+    ghosts_clear(&w);
     mem_free(w.ops);
     mem_free(w.flights);
     sim_done(&w.sim);
@@ -832,6 +917,7 @@ static int print_counts(const struct totals *t, bool must)
         { "fail-stops", t->failures_stopped },
         { "commits lost unpromised", t->lost_commits },
         { "commits kept unacknowledged", t->kept_unacked },
+        { "commits back from the dead", t->back },
         { "duplicates checked", t->duplicates_checked },
         { "wal wraps", t->storage.wal_wraps },
         { "wal files recycled", t->storage.wal_files_recycled },

@@ -172,6 +172,11 @@ static int wrap_lock(struct disk_file *file)
     return test_of(file->disk)->inner->table->lock(file->inner);
 }
 
+static bool wrap_is_buffered(struct disk_file *file)
+{
+    return test_of(file->disk)->inner->table->is_buffered(file->inner);
+}
+
 static int wrap_descriptor(struct disk_file *file)
 {
     return test_of(file->disk)->inner->table->descriptor(file->inner);
@@ -250,6 +255,7 @@ static const struct disk_table wrap_table = {
     .remove = wrap_remove,
     .space = wrap_space,
     .lock = wrap_lock,
+    .is_buffered = wrap_is_buffered,
     .descriptor = wrap_descriptor,
     .submit = wrap_submit,
     .flush = wrap_flush,

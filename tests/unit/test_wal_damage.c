@@ -489,13 +489,13 @@ TEST(wal_damage, a_log_that_ends_below_its_checkpoint_goes_on_above)
     world_destroy(world);
 }
 
-TEST(wal_damage, a_checkpoint_at_the_end_of_a_file_needs_no_next_one)
+/* Fills the first file to its last byte and checkpoints there. */
+static void checkpoint_at_the_end_of_file_0(struct world *world)
 {
-    struct world *world = world_create(84);
-    world_open(world);
     size_t max = wal_group_max(world->wal);
     struct wal_head head = { .type = WAL_USER };
-    uint64_t lsn, left = WORLD_FILE_BYTES - WAL_BLOCK - 64; /* behind the RESUME record */
+    uint64_t lsn, left = WORLD_FILE_BYTES - wal_appended(world->wal);
+    left -= 64; /* the RESUME record */
     while (left > 0) {
         size_t size = left < max ? left : max;
         head.len = (uint32_t)size - 64;
@@ -512,6 +512,14 @@ TEST(wal_damage, a_checkpoint_at_the_end_of_a_file_needs_no_next_one)
     wal_release(world->wal, WORLD_FILE_BYTES);
     wal_recycle(world->wal, WORLD_FILE_BYTES);
     world->from = WORLD_FILE_BYTES;
+    world->group_count = 0;
+}
+
+TEST(wal_damage, a_checkpoint_at_the_end_of_a_file_needs_no_next_one)
+{
+    struct world *world = world_create(84);
+    world_open(world);
+    checkpoint_at_the_end_of_file_0(world);
     world_close(world);
     for (int i = 0; i < 3; i++) {
         world_open(world);
@@ -520,6 +528,32 @@ TEST(wal_damage, a_checkpoint_at_the_end_of_a_file_needs_no_next_one)
         world_power(world);
     }
     world_open(world);
+    world_destroy(world);
+}
+
+/* A history that was lost in the first file had gone on in the second one. */
+TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead)
+{
+    struct world *world = world_create(85);
+    world_open(world);
+    while (wal_written(world->wal) < WORLD_FILE_BYTES + (uint64_t)3 * WAL_BLOCK) {
+        cr_assert_eq(world_append(world), 0);
+        world_run(world);
+        wal_release(world->wal, wal_written(world->wal));
+    }
+    world_close(world);
+    uint64_t hole = world->groups[2].end;
+    uint8_t zeros[WAL_HEAD_SIZE] = { 0 };
+    world_poke(world, file_0, hole, zeros, sizeof(zeros));
+    world->promised = world->promised_durable = hole;
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 3);
+    checkpoint_at_the_end_of_file_0(world);
+    world_close(world);
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 0);
+    world_close(world);
+    world_goes_on(world);
     world_destroy(world);
 }
 
