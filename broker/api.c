@@ -29,8 +29,11 @@ static const struct api table[] = {
     { API_INIT_PRODUCER_ID, handle_init_producer_id },
     { API_OFFSET_FOR_LEADER_EPOCH, handle_offset_for_leader_epoch },
     { API_DESCRIBE_CONFIGS, handle_describe_configs },
+    { API_ALTER_CONFIGS, handle_alter_configs },
     { API_CREATE_PARTITIONS, handle_create_partitions },
+    { API_INCREMENTAL_ALTER_CONFIGS, handle_incremental_alter_configs },
     { API_DESCRIBE_CLUSTER, handle_describe_cluster },
+    { API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
 };
 
 const struct api *api_table(size_t *ret_count)

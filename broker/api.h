@@ -47,6 +47,9 @@ void handle_create_topics(struct request *request);
 void handle_delete_topics(struct request *request);
 void handle_create_partitions(struct request *request);
 void handle_init_producer_id(struct request *request);
+void handle_alter_configs(struct request *request);
+void handle_incremental_alter_configs(struct request *request);
+void handle_list_config_resources(struct request *request);
 void handle_describe_configs(struct request *request);
 void handle_describe_cluster(struct request *request);
 

@@ -18,6 +18,7 @@
 #include "broker/commit.h"
 #include "broker/connection_state.h"
 #include "broker/coordinator.h"
+#include "broker/overrides.h"
 #include "broker/producer_ids.h"
 #include "broker/validation.h"
 #include "processors/processors.h"
@@ -194,6 +195,7 @@ static int open_parts(struct broker *broker)
     int status = storage_open(&broker->storage, &settings, broker->doors, &hooks);
     if (status)
         return status;
+    broker->overrides = overrides_create(broker);
     status = producer_ids_create(&broker->producer_ids, broker->storage);
     if (status)
         return status;
@@ -270,6 +272,7 @@ void broker_destroy(struct broker *broker)
     validation_destroy(broker->validation);
     producer_ids_destroy(broker->producer_ids);
     commits_done(broker);
+    overrides_destroy(broker->overrides);
     if (broker->storage)
         storage_destroy(broker->storage);
     while ((node = list_pop(&broker->spare_requests))) {

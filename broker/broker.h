@@ -20,13 +20,15 @@
 struct coordinator;  /* groups and offsets: coordinator.h */
 struct processors;   /* processors/processors.h */
 struct workers;      /* processors/workers.h */
+struct overrides;    /* overrides.h */
 struct producer_ids; /* producer_ids.h */
 struct validation;   /* validation.h */
 
 struct broker {
     struct doors *doors;
     struct workers *workers;
-    const struct broker_config *config;
+    const struct broker_config *config; /* in force now: see overrides.h */
+    struct overrides *overrides;
     struct storage *storage;
     struct coordinator *coordinator;
     struct processors *processors;

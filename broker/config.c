@@ -24,6 +24,7 @@
 #include "broker/properties.h"
 #include "protocol/base/mem.h"
 #include "protocol/base/nearest.h"
+#include "storage/doors.h"
 
 static const int64_t MS_PER_MINUTE = 60000, MS_PER_HOUR = 3600000;
 
@@ -426,6 +427,30 @@ static void store_value(
         *(int64_t *)to = number;
 }
 
+static int32_t log_level_of(const char *text)
+{
+    static const char *const levels[] = { "error", "warning", "info", "debug" };
+    for (size_t i = 0; i < ARRAY_COUNT(levels); i++)
+        if (strcmp(text, levels[i]) == 0)
+            return (int32_t)i;
+    return LOG_INFO;
+}
+
+void broker_config_apply(
+    struct broker_config *config, const struct config_key *key, const char *text)
+{
+    CHECK(key->store != STORE_TEXT);
+    if (strcmp(key->name, "log.level") == 0) {
+        config->log_level = log_level_of(text);
+    } else if (!key->topic_key) {
+        store_value(config, key, text);
+    } else {
+        int status = topic_config_set(
+            &config->topic_defaults, bytes_text(key->topic_key), bytes_text(text), NULL, 0);
+        CHECK(status == 0 || status == -ENOENT); /* the topics' table may lack it: no effect */
+    }
+}
+
 static void set_topic_default(struct broker_config *config, const char *topic_key, const char *text,
     const char *where, struct config_report *report)
 {
@@ -613,11 +638,7 @@ void broker_config_finish(
     config->disk = strcmp(disk, "io_uring") == 0 ? DISK_CHOICE_URING
                    : strcmp(disk, "plain") == 0  ? DISK_CHOICE_PLAIN
                                                  : DISK_CHOICE_AUTO;
-    static const char *const levels[] = { "error", "warning", "info", "debug" };
-    for (size_t i = 0; i < ARRAY_COUNT(levels); i++) {
-        if (strcmp(config_given(config, "log.level").text, levels[i]) == 0)
-            config->log_level = (int32_t)i;
-    }
+    config->log_level = log_level_of(config_given(config, "log.level").text);
     finish_identity(config, report);
     finish_dir(config, place, report);
     finish_topics(config, report);

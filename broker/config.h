@@ -51,12 +51,23 @@ struct config_key {
     int64_t min, max; /* of a number; in the unit of the key */
 };
 
-/* By name, ascending. All are read-only at run time (no dynamic change yet). */
+/* By name, ascending. */
 const struct config_key *config_keys(size_t *ret_count);
 /* NULL if nobody knows it. */
 const struct config_key *config_key_find(struct bytes name);
 /* Of a topic's default: as the topic's table says. */
 enum config_effect config_key_effect(const struct config_key *key);
+/* May be changed at run time (overrides.h). What is without effect may be, too, where Kafka lets it
+ * be. */
+bool config_key_dynamic(const struct config_key *key);
+/* The keys that say the same in other units, the key itself among them, the one that wins first. */
+enum { CONFIG_FAMILY_MAX = 3 };
+size_t config_key_family(
+    const struct config_key *key, const struct config_key *ret_family[CONFIG_FAMILY_MAX]);
+/* Checks one value of a key. 0 and the text to keep (units resolved; freed with mem_free), or
+ * -EINVAL and what is allowed. */
+int config_value_check(
+    const struct config_key *key, struct bytes value, char **ret_text, struct out *why) MUST_CHECK;
 /* Passwords and keys: their value is never told nor logged. */
 bool config_key_sensitive(const struct config_key *key);
 
@@ -193,6 +204,11 @@ void broker_config_finish(
  * default depends on others (log.dirs) the value in force is told. Valid as long as the config. */
 const char *broker_config_value(const struct broker_config *config, const struct config_key *key,
     enum config_source *ret_source);
+
+/* Puts a text that config_value_check gave into the key's field, on top of what is there. Not for
+ * fields of text. */
+void broker_config_apply(
+    struct broker_config *config, const struct config_key *key, const char *text);
 
 /* The data directory when nobody names one: /var/lib/millrace for root (or without a home), else
  * HOME/.local/share/millrace. Freed with mem_free. */

@@ -12,6 +12,7 @@
  * broker_config if it is obeyed.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "broker/config_table.h"
 
@@ -713,6 +714,78 @@ static const struct config_key keys[] = {
     UNUSED("zookeeper.ssl.truststore.password", PASSWORD, NULL, WHY_REMOVED),
     UNUSED("zookeeper.ssl.truststore.type", STRING, NULL, WHY_REMOVED),
 };
+
+/* Beside the defaults of topics' keys. Kafka has more: its security keys, listeners and the limits
+ * of single addresses, which are read once here. */
+static const char *const dynamic_names[] = {
+    "background.threads",
+    "cordoned.log.dirs",
+    "follower.fetch.last.tiered.offset.enable",
+    "group.consumer.assignment.interval.ms",
+    "group.coordinator.cached.buffer.max.bytes",
+    "group.share.assignment.interval.ms",
+    "group.streams.assignment.interval.ms",
+    "log.cleaner.backoff.ms",
+    "log.cleaner.dedupe.buffer.size",
+    "log.cleaner.io.buffer.load.factor",
+    "log.cleaner.io.buffer.size",
+    "log.cleaner.io.max.bytes.per.second",
+    "log.cleaner.threads",
+    "log.level",
+    "max.connection.creation.rate",
+    "max.connections",
+    "max.connections.per.ip",
+    "metric.reporters",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+    "producer.id.expiration.ms",
+    "remote.fetch.max.wait.ms",
+    "remote.list.offsets.request.timeout.ms",
+    "remote.log.index.file.cache.total.size.bytes",
+    "remote.log.manager.copier.thread.pool.size",
+    "remote.log.manager.copy.max.bytes.per.second",
+    "remote.log.manager.expiration.thread.pool.size",
+    "remote.log.manager.fetch.max.bytes.per.second",
+    "remote.log.manager.follower.thread.pool.size",
+    "remote.log.reader.threads",
+    "share.coordinator.cached.buffer.max.bytes",
+    "transaction.partition.verification.enable",
+};
+
+bool config_key_dynamic(const struct config_key *key)
+{
+    if (key->topic_key)
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(dynamic_names); i++)
+        if (strcmp(dynamic_names[i], key->name) == 0)
+            return true;
+    return false;
+}
+
+size_t config_key_family(
+    const struct config_key *key, const struct config_key *ret_family[CONFIG_FAMILY_MAX])
+{
+    static const char *const families[][CONFIG_FAMILY_MAX] = {
+        { "log.roll.ms", "log.roll.hours" },
+        { "log.roll.jitter.ms", "log.roll.jitter.hours" },
+        { "log.flush.interval.ms", "log.flush.scheduler.interval.ms" },
+        { "log.retention.ms", "log.retention.minutes", "log.retention.hours" },
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(families); i++) {
+        size_t count = 0;
+        bool member = false;
+        for (; count < CONFIG_FAMILY_MAX && families[i][count]; count++) {
+            ret_family[count] = config_key_find(bytes_text(families[i][count]));
+            member |= ret_family[count] == key;
+        }
+        if (member)
+            return count;
+    }
+    ret_family[0] = key;
+    return 1;
+}
 
 const struct config_key *config_keys(size_t *ret_count)
 {

@@ -41,13 +41,6 @@ void text_list_done(struct text_list *list);
 /* 0 when the whole text is a number from min to max. */
 int config_number(const char *text, int64_t min, int64_t max, int64_t *ret_number) MUST_CHECK;
 
-/* ---- config_value.c ---- */
-
-/* Checks one value of a known key. 0 and the text to keep (units resolved; freed with mem_free), or
- * -EINVAL and what is allowed. */
-int config_value_check(
-    const struct config_key *key, struct bytes value, char **ret_text, struct out *why) MUST_CHECK;
-
 /* ---- config_listeners.c ---- */
 
 /* Fills config->listeners from listeners, advertised.listeners, the map and the controllers. */

@@ -6,42 +6,39 @@
 #include "broker/answer.h"
 #include "broker/broker.h"
 
-/* Keys in coarser units of a topic's key; where several are set, the last by name counts, which is
- * the finest. */
-static const char *topic_key_of(const struct config_key *key)
+/* What is said of the key at one place, or NULL. */
+static const char *text_at(
+    const struct broker *broker, const struct config_key *key, enum config_origin origin)
 {
-    static const char *const coarse[][2] = {
-        { "log.retention.hours", "retention.ms" },
-        { "log.retention.minutes", "retention.ms" },
-        { "log.roll.hours", "segment.ms" },
-        { "log.roll.jitter.hours", "segment.jitter.ms" },
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(coarse); i++)
-        if (strcmp(key->name, coarse[i][0]) == 0)
-            return coarse[i][1];
-    return key->topic_key;
+    enum config_source source;
+    if (origin == ORIGIN_DEFAULT)
+        return key->default_text;
+    if (origin != ORIGIN_START)
+        return overrides_text(broker->overrides, key, origin);
+    const char *text = broker_config_value(broker->config, key, &source);
+    return source == CONFIG_FROM_DEFAULT ? NULL : text;
 }
 
-const struct config_key **config_view_set_keys(struct request *request)
+size_t config_chain(const struct broker *broker, const struct config_key *key,
+    struct config_link links[CONFIG_CHAIN_MAX])
 {
-    const struct broker_config *config = request->broker->config;
-    size_t topic_count, count;
-    const struct topic_config_key *topic_keys = topic_config_keys(&topic_count);
-    const struct config_key *keys = config_keys(&count);
-    const struct config_key **set = request_alloc(request, topic_count * sizeof(*set));
-    for (size_t i = 0; set && i < count; i++) {
-        enum config_source source;
-        const char *topic_key = topic_key_of(&keys[i]);
-        if (!topic_key)
-            continue;
-        (void)broker_config_value(config, &keys[i], &source);
-        if (source == CONFIG_FROM_DEFAULT)
-            continue;
-        for (size_t t = 0; t < topic_count; t++)
-            if (strcmp(topic_keys[t].name, topic_key) == 0)
-                set[t] = &keys[i];
+    static const enum config_origin origins[] = { ORIGIN_THIS_BROKER, ORIGIN_ALL_BROKERS,
+        ORIGIN_START, ORIGIN_DEFAULT };
+    const struct config_key *family[CONFIG_FAMILY_MAX];
+    size_t family_count = config_key_family(key, family), count = 0;
+    for (size_t o = 0; o < ARRAY_COUNT(origins); o++) {
+        for (size_t f = 0; f < family_count; f++) {
+            const char *text = text_at(broker, family[f], origins[o]);
+            if (text && (count > 0 || family[f] == key))
+                links[count++] = (struct config_link){ family[f]->name, text, origins[o] };
+        }
     }
-    return set;
+    return count;
+}
+
+const struct config_key *config_view_default(const struct topic_config_key *key)
+{
+    return key->broker_name ? config_key_find(bytes_text(key->broker_name)) : NULL;
 }
 
 const char *config_view_own_text(const struct topic_config_key *key,
@@ -53,13 +50,21 @@ const char *config_view_own_text(const struct topic_config_key *key,
     return NULL;
 }
 
+static enum config_origin origin_of(const struct broker *broker, const struct topic_config_key *key)
+{
+    struct config_link links[CONFIG_CHAIN_MAX];
+    const struct config_key *broker_key = config_view_default(key);
+    size_t count = broker_key ? config_chain(broker, broker_key, links) : 0;
+    return count ? links[0].origin : ORIGIN_DEFAULT;
+}
+
 struct config_view config_view_of_topic(struct request *request, const struct topic_config_key *key,
-    const struct topic_config *effective, const char *own_text, const struct config_key *set_key)
+    const struct topic_config *effective, const char *own_text)
 {
     char text[TOPIC_CONFIG_VALUE_MAX + 1];
-    struct config_view view = { .origin = own_text  ? ORIGIN_TOPIC
-                                          : set_key ? ORIGIN_BROKER
-                                                    : ORIGIN_DEFAULT };
+    struct config_view view = {
+        .origin = own_text ? ORIGIN_TOPIC : origin_of(request->broker, key),
+    };
     /* One without a field: print would tell its default. A copy in any case: the topic may be gone
      * when the answer leaves. */
     const char *from = own_text && !key->effective ? own_text : text;

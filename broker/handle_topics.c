@@ -38,8 +38,7 @@ struct rows {
     struct name_set names; /* → row */
     struct commit *commit; /* in flight */
     int32_t count;
-    bool *twice;                        /* by row: its name comes more than once */
-    const struct config_key **set_keys; /* CreateTopics: see config_view.h */
+    bool *twice; /* by row: its name comes more than once */
 };
 
 static void topics_cancel(struct request *request)
@@ -232,6 +231,9 @@ static struct fault values_collect(struct request *request, struct values *value
         if (fault.code)
             return fault;
     }
+    char error[256];
+    if (topic_config_check(&values->effective, error, sizeof(error)))
+        return (struct fault){ KAFKA_ERROR_INVALID_CONFIG, answer_text(request, "%s", error) };
     return no_fault;
 }
 
@@ -251,12 +253,12 @@ static bool created_describe(struct request *request, const struct values *value
     if (!row->configs)
         return false;
     row->configs_count = (int32_t)count;
-    const struct rows *rows = request->state;
     for (size_t i = 0; i < count; i++) {
         struct create_topics_response_creatable_topic_configs *config = &row->configs[i];
         const char *own = config_view_own_text(&keys[i], values->entries, values->entry_count);
-        struct config_view view =
-            config_view_of_topic(request, &keys[i], &values->effective, own, rows->set_keys[i]);
+        struct config_view view = config_view_of_topic(request, &keys[i], &values->effective, own);
+        if (!view.value.data)
+            return false;
         config->name = bytes_text(keys[i].name);
         config->value = view.value;
         config->config_source = (int8_t)view.origin;
@@ -345,8 +347,7 @@ void handle_create_topics(struct request *request)
         return;
     answer->topics = answer_array(
         request, &create_topics_response_creatable_topic_result_table, body->topics_count);
-    rows->set_keys = config_view_set_keys(request);
-    if (!answer->topics || !rows->set_keys)
+    if (!answer->topics)
         return;
     for (int32_t i = 0; i < body->topics_count; i++) {
         int32_t row;

@@ -83,13 +83,19 @@ static void drop_if_unused(struct listeners *listeners, struct address_count *co
     mem_free(count);
 }
 
+/* In force now: some keys change at run time. */
+static const struct broker_config *config_of(const struct listeners *listeners)
+{
+    return listeners->broker ? listeners->broker->config : listeners->config;
+}
+
 static uint32_t limit_of(const struct listeners *listeners, const struct in6_addr *address)
 {
     for (size_t i = 0; i < listeners->limit_count; i++) {
         if (memcmp(&listeners->limits[i].address, address, sizeof(*address)) == 0)
             return listeners->limits[i].connections_max;
     }
-    return (uint32_t)listeners->config->connections_per_ip_max;
+    return (uint32_t)config_of(listeners)->connections_per_ip_max;
 }
 
 static uint32_t connections_of_all(const struct listeners *listeners)
@@ -179,7 +185,7 @@ static const char *refusal(const struct listener *listener, const struct address
     uint32_t all = connections_of_all(owner);
     if (all >= owner->sockets_max)
         return "the limit of open files (ulimit -n) leaves no more";
-    if (all >= (uint32_t)owner->config->connections_max)
+    if (all >= (uint32_t)config_of(owner)->connections_max)
         return "max.connections";
     if (listener->connections >= (uint32_t)listener->config->connections_max)
         return "listener.name.*.max.connections";
@@ -215,6 +221,8 @@ static bool accept_one(struct listener_port *port)
     struct sockaddr_storage peer = { 0 };
     socklen_t len = sizeof(peer);
     int64_t now = now_ns(owner), wait_ns = take_token(&listener->rate, now);
+    if (owner->rate.per_second != config_of(owner)->accept_rate_max)
+        rate_init(&owner->rate, config_of(owner)->accept_rate_max, now);
     if (!wait_ns)
         wait_ns = take_token(&owner->rate, now);
     if (wait_ns) {

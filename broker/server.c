@@ -77,7 +77,8 @@ static void say(void *context, enum log_level level, const char *text)
 {
     struct server *server = context;
     char line[SAY_SIZE];
-    if ((int32_t)level > server->config->log_level)
+    const struct broker_config *config = server->broker ? server->broker->config : server->config;
+    if ((int32_t)level > config->log_level)
         return;
     size_t len = log_line_format(line, sizeof(line), clock_wall_ms(&server->clock), level, text);
     ssize_t written = write(STDERR_FILENO, line, len);
@@ -434,6 +435,7 @@ static void done(struct server *server)
     listeners_done(&server->listeners);
     if (server->broker)
         broker_destroy(server->broker);
+    server->broker = NULL;
     workers_threads_destroy(server->workers);
     if (server->doors.disk)
         server->doors.disk->table->destroy(server->doors.disk);

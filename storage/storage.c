@@ -349,6 +349,11 @@ bool storage_was_unclean(const struct storage *storage)
     return storage->unclean;
 }
 
+void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms)
+{
+    storage->producers.expire_ms = expire_ms;
+}
+
 struct storage_stats storage_stats(const struct storage *storage)
 {
     struct storage_stats stats = storage->stats;

@@ -223,6 +223,11 @@ int unit_add_partitions(
 int unit_set_topic_config(struct unit *unit, struct storage *storage, struct topic *topic,
     const struct topic_config_entry *entries, size_t entry_count) MUST_CHECK;
 
+/* Other values for topics that do not set a key themselves; they hold at once, for all topics. */
+void storage_set_defaults(struct storage *storage, const struct topic_config *defaults);
+/* producer.id.expiration.ms, from now on. */
+void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms);
+
 /* ---- the store: small keyed state, in memory, durable through units
  * -------------------------------- */
 
@@ -233,6 +238,7 @@ enum store_kind {
     STORE_OFFSET = 16,       /* group, topic id, partition → committed offset */
     STORE_GROUP = 17,        /* group → generation, protocol, members */
     STORE_PRODUCER_IDS = 18, /* the block of producer ids given out so far */
+    STORE_CONFIG = 24,       /* resource type, name → values set at run time */
     STORE_TASK = 32,         /* processors: task → input positions and the rest of its frame */
     STORE_PROCESSOR = 33,    /* processors: name → how it was loaded */
 };

@@ -106,6 +106,26 @@ static int check_whole(const char *text, int64_t low)
     return parse_whole(text, low, INT64_MAX, &ignored);
 }
 
+/* "*", or partition:broker pairs between commas; also empty. */
+static int check_replicas(const char *text)
+{
+    if (strcmp(text, "*") == 0)
+        return 0;
+    while (*text) {
+        for (int part = 0; part < 2; part++) {
+            text += strspn(text, " ");
+            size_t digits = strspn(text, "0123456789");
+            text += digits;
+            text += strspn(text, " ");
+            if (digits == 0 || (part == 0 && *text != ':') || (*text && !strchr(":,", *text)))
+                return -EINVAL;
+            if (*text && (part == 1 || *text == ':'))
+                text++;
+        }
+    }
+    return 0;
+}
+
 /* ---- the keys ------------------------------------------------------------------------------ */
 
 static const char *const durability_words[] = { "acks", "fsync", "interval", "os", NULL };
@@ -136,7 +156,8 @@ WORD_KEY(durability, durability_words)
 WORD_KEY(timestamp_type, timestamp_words)
 IDLE_KEY(remote_bool, check_bool(text), "false")
 IDLE_KEY(local_retention, check_whole(text, -2), "-2")
-IDLE_KEY(throttled_replicas, 0, "")
+IDLE_KEY(remote_enable, strcasecmp(text, "false") == 0 ? 0 : -EINVAL, "false")
+IDLE_KEY(throttled_replicas, check_replicas(text), "")
 
 /* -1 (the codec's own choice) or 1 to 9. */
 static int parse_compression_gzip_level(struct topic_config *config, const char *text)
@@ -271,13 +292,13 @@ static const struct topic_config_key keys[] = {
         ACCEPTS_AT("0"), CONFIG_LONG, true, DO(flush_ms) },
     { "follower.replication.throttled.replicas", NULL, "",
         "Replication throttling; there is one node.",
-        "a list", CONFIG_LIST, false, DO(throttled_replicas) },
+        "'*' or a list of partition:broker", CONFIG_LIST, false, DO(throttled_replicas) },
     { "index.interval.bytes", "log.index.interval.bytes", "4096",
         "Bytes of log between two entries of a segment's index.",
         ACCEPTS_AT("0"), CONFIG_INT, true, DO(index_interval_bytes) },
     { "leader.replication.throttled.replicas", NULL, "",
         "Replication throttling; there is one node.",
-        "a list", CONFIG_LIST, false, DO(throttled_replicas) },
+        "'*' or a list of partition:broker", CONFIG_LIST, false, DO(throttled_replicas) },
     { "local.retention.bytes", "log.local.retention.bytes", "-2",
         "Tiered storage, which does not exist here.",
         ACCEPTS_AT("-2"), CONFIG_LONG, false, DO(local_retention) },
@@ -320,7 +341,7 @@ static const struct topic_config_key keys[] = {
         "true or false", CONFIG_BOOLEAN, false, DO(remote_bool) },
     { "remote.storage.enable", NULL, "false",
         "Tiered storage, which does not exist here.",
-        "true or false", CONFIG_BOOLEAN, false, DO(remote_bool) },
+        "false: there is no tiered storage", CONFIG_BOOLEAN, false, DO(remote_enable) },
     { "retention.bytes", "log.retention.bytes", "-1",
         "Above this size a partition loses its oldest segments; negative: no limit.",
         "a whole number", CONFIG_LONG, true, DO(retention_bytes) },
@@ -404,6 +425,16 @@ int topic_config_set(struct topic_config *config, struct bytes name, struct byte
     }
     if (error)
         (void)snprintf(error, error_size, "%s must be %s", key->name, key->accepts);
+    return -EINVAL;
+}
+
+int topic_config_check(const struct topic_config *config, char *error, size_t error_size)
+{
+    if (config->min_compaction_lag_ms <= config->max_compaction_lag_ms)
+        return 0;
+    (void)snprintf(error, error_size,
+        "min.compaction.lag.ms (%" PRId64 ") is above max.compaction.lag.ms (%" PRId64 ")",
+        config->min_compaction_lag_ms, config->max_compaction_lag_ms);
     return -EINVAL;
 }
 

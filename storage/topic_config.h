@@ -78,6 +78,9 @@ struct topic_config topic_config_default(void);
  * is not one (error, if given, says why in at most error_size bytes). */
 int topic_config_set(struct topic_config *config, struct bytes name, struct bytes value,
     char *error, size_t error_size) MUST_CHECK;
+/* Whether the values go together; -EINVAL: not, and why. */
+int topic_config_check(
+    const struct topic_config *config, char *error, size_t error_size) MUST_CHECK;
 /* The mode that holds: flush.messages=1 means fsync, flush.ms means interval, unless `durability`
  * is set. */
 enum durability topic_durability(const struct topic_config *config);

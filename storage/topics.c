@@ -178,25 +178,43 @@ static int value_parse(struct bytes bytes, struct topic_value *ret)
     return cursor.bad || cursor.left || ret->log_count == 0 ? -EUCLEAN : 0;
 }
 
+/* What holds: the topic's own values over the defaults. */
+static void topic_evaluate(struct storage *storage, struct topic *topic)
+{
+    topic->config = storage->config.defaults;
+    for (size_t i = 0; i < topic->entry_count; i++) {
+        char error[256];
+        const struct topic_config_entry *entry = &topic->entries[i];
+        if (topic_config_set(&topic->config, bytes_text(entry->name), bytes_text(entry->value),
+                error, sizeof(error)) < 0)
+            doors_say(storage->doors, LOG_WARNING, "topic %s: stored setting %s has no effect: %s",
+                topic->name, entry->name, error);
+    }
+}
+
 static void topic_configure(
     struct storage *storage, struct topic *topic, const struct topic_value *value)
 {
     entries_free(topic);
-    topic->config = storage->config.defaults;
     if (value->entry_count)
         topic->entries = mem_zalloc(value->entry_count, sizeof(*topic->entries));
     struct cursor cursor = value->entries;
     for (uint32_t i = 0; i < value->entry_count; i++) {
         struct bytes name, text;
-        char error[256];
         (void)next_entry(&cursor, &name, &text);
         topic->entries[i].name = mem_strndup((const char *)name.data, name.len);
         topic->entries[i].value = mem_strndup((const char *)text.data, text.len);
         topic->entry_count++;
-        if (topic_config_set(&topic->config, name, text, error, sizeof(error)) < 0)
-            doors_say(storage->doors, LOG_WARNING, "topic %s: stored setting %s has no effect: %s",
-                topic->name, topic->entries[i].name, error);
     }
+    topic_evaluate(storage, topic);
+}
+
+void storage_set_defaults(struct storage *storage, const struct topic_config *defaults)
+{
+    storage->config.defaults = *defaults;
+    for (struct topic *topic = storage_topic_next(storage, NULL); topic;
+         topic = storage_topic_next(storage, topic))
+        topic_evaluate(storage, topic);
 }
 
 /* The logs that the topic does not have yet. */

@@ -489,3 +489,15 @@ TEST(config, shares_of_memory)
     broker_config_done(&config);
     config_report_done(&report);
 }
+
+TEST(config, what_may_change_at_run_time_is_a_number_a_switch_or_a_topics_default)
+{
+    size_t count, dynamic = 0;
+    const struct config_key *keys = config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        dynamic += config_key_dynamic(&keys[i]);
+        cr_assert(!keys[i].topic_key || config_key_dynamic(&keys[i]), "%s", keys[i].name);
+    }
+    /* A name that is misspelt in the list of those that are not topics' would be missing. */
+    cr_assert_eq(dynamic, 34 + 32, "%zu", dynamic);
+}
