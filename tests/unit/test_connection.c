@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "broker/overrides.h"
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
 #include "protocol/header.h"
@@ -435,6 +436,7 @@ TEST(connection, pipelines_share_memory_but_one_request_each_goes_on)
     struct indoors world;
     indoors_open(&world, "group.initial.rebalance.delay.ms=1000\n");
     world.config.requests_bytes_max = 20000;
+    overrides_changed(world.broker->overrides);
     struct indoors_client *greedy = indoors_connect(&world), *modest[MODEST];
     char group[20];
     for (int i = 0; i < GREEDY; i++) {
@@ -467,6 +469,7 @@ TEST(connection, handling_stops_when_memory_is_used_up)
     struct indoors world;
     indoors_open(&world, "group.initial.rebalance.delay.ms=1000\n");
     world.config.requests_bytes_max = 10000;
+    overrides_changed(world.broker->overrides);
     struct indoors_client *clients[CLIENTS];
     char group[20];
     for (int i = 0; i < CLIENTS; i++) {

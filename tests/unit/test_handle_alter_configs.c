@@ -128,80 +128,82 @@ static const struct topic_config *config_of(struct world *world, const char *top
 
 /* ---- what is refused ----------------------------------------------------------------------- */
 
+static const struct {
+    int8_t type;
+    const char *name;
+    struct edit edit;
+    int16_t code;
+} refusals[] = {
+    { 2, "t", { "retention.ms", SET, "x" }, 40 },
+    { 2, "t", { "retention.ms", SET, "-2" }, 40 },
+    { 2, "t", { "retention.ms", SET, "" }, 40 },
+    { 2, "t", { "retention.ms", SET, " 100 " }, 0 },
+    { 2, "t", { "retention.ms", SET, NULL }, 42 },
+    { 2, "t", { "retention.ms", DELETE, NULL }, 0 },
+    { 2, "t", { "retention.ms", APPEND, "1" }, 40 },
+    { 2, "t", { "retention.ms", 7, "1" }, 42 },
+    { 2, "t", { "nope", SET, "1" }, 40 },
+    { 2, "t", { "nope", DELETE, NULL }, 0 },
+    { 2, "t", { "cleanup.policy", SET, "bad" }, 40 },
+    { 2, "t", { "cleanup.policy", SUBTRACT, "nothere" }, 0 },
+    { 2, "t", { "segment.bytes", SET, "1" }, 40 },
+    { 2, "t", { "remote.storage.enable", SET, "true" }, 40 },
+    { 2, "t", { "leader.replication.throttled.replicas", SET, "x" }, 40 },
+    { 2, "t", { "leader.replication.throttled.replicas", SET, "*" }, 0 },
+    { 2, "t", { "leader.replication.throttled.replicas", SET, "0:1, 1:1" }, 0 },
+    { 2, "t", { "leader.replication.throttled.replicas", SET, "0:1:2" }, 40 },
+    { 2, "t", { "min.insync.replicas", SET, "2" }, 0 },
+    { 2, "missing", { "retention.ms", SET, "1" }, 3 },
+    { 2, "a b", { "retention.ms", SET, "1" }, 17 },
+    { 2, "", { "retention.ms", SET, "1" }, 42 },
+    { 4, "1", { "log.retention.ms", SET, "x" }, 42 },
+    { 4, "1", { "num.partitions", SET, "3" }, 42 },
+    { 4, "", { "num.partitions", SET, "3" }, 42 },
+    { 4, "", { "listeners", SET, "PLAINTEXT://:1" }, 42 },
+    { 4, "9", { "log.retention.ms", SET, "2" }, 42 },
+    { 4, "x", { "log.retention.ms", SET, "2" }, 42 },
+    { 4, "1", { "log.retention.hours", SET, "2" }, 42 },
+    { 4, "1", { "max.connections", SET, "-5" }, 42 },
+    { 4, "1", { "no.such.key", SET, "5" }, 42 }, /* Kafka takes it */
+    { 4, "1", { "log.cleanup.policy", APPEND, "compact" }, 0 },
+    { 8, "1", { "root", SET, "BAD" }, 40 },
+    { 8, "1", { "nope", SET, "DEBUG" }, 40 },
+    { 8, "7", { "root", SET, "DEBUG" }, 42 },
+    { 32, "g", { "consumer.session.timeout.ms", SET, "50" }, 40 },
+    { 32, "g", { "consumer.session.timeout.ms", SET, "x" }, 40 },
+    { 32, "g", { "consumer.session.timeout.ms", SET, "60001" }, 40 },
+    { 32, "g", { "consumer.heartbeat.interval.ms", SET, "50000" }, 40 },
+    { 32, "g", { "streams.num.standby.replicas", SET, "3" }, 40 },
+    { 32, "g", { "streams.num.standby.replicas", SET, "2" }, 0 },
+    { 32, "g", { "share.auto.offset.reset", SET, "foo" }, 40 },
+    { 32, "g", { "share.auto.offset.reset", SET, "by_duration:PT2H" }, 0 },
+    { 32, "g", { "nope", SET, "x" }, 40 },
+    { 32, "", { "consumer.session.timeout.ms", SET, "50000" }, 42 },
+    { 16, "m", { "interval.ms", SET, "1" }, 42 },
+    { 16, "m", { "match", SET, "bad" }, 40 },
+    { 16, "m", { "match", SET, "client_id=a.*,client_source_port=9" }, 0 },
+    { 16, "m", { "nope", SET, "1" }, 42 },
+    { 16, "", { "interval.ms", SET, "1000" }, 42 },
+    { 3, "x", { "interval.ms", SET, "1000" }, 42 },
+    { 0, "x", { "interval.ms", SET, "1000" }, 42 },
+    { 99, "x", { "interval.ms", SET, "1000" }, 42 },
+};
+
 TEST(handle_alter_configs, what_is_wrong_has_kafkas_code)
 {
-    static const struct {
-        int8_t type;
-        const char *name;
-        struct edit edit;
-        int16_t code;
-    } rows[] = {
-        { 2, "t", { "retention.ms", SET, "x" }, 40 },
-        { 2, "t", { "retention.ms", SET, "-2" }, 40 },
-        { 2, "t", { "retention.ms", SET, "" }, 40 },
-        { 2, "t", { "retention.ms", SET, " 100 " }, 0 },
-        { 2, "t", { "retention.ms", SET, NULL }, 42 },
-        { 2, "t", { "retention.ms", DELETE, NULL }, 0 },
-        { 2, "t", { "retention.ms", APPEND, "1" }, 40 },
-        { 2, "t", { "retention.ms", 7, "1" }, 42 },
-        { 2, "t", { "nope", SET, "1" }, 40 },
-        { 2, "t", { "nope", DELETE, NULL }, 0 },
-        { 2, "t", { "cleanup.policy", SET, "bad" }, 40 },
-        { 2, "t", { "cleanup.policy", SUBTRACT, "nothere" }, 0 },
-        { 2, "t", { "segment.bytes", SET, "1" }, 40 },
-        { 2, "t", { "remote.storage.enable", SET, "true" }, 40 },
-        { 2, "t", { "leader.replication.throttled.replicas", SET, "x" }, 40 },
-        { 2, "t", { "leader.replication.throttled.replicas", SET, "*" }, 0 },
-        { 2, "t", { "leader.replication.throttled.replicas", SET, "0:1, 1:1" }, 0 },
-        { 2, "t", { "leader.replication.throttled.replicas", SET, "0:1:2" }, 40 },
-        { 2, "t", { "min.insync.replicas", SET, "2" }, 0 },
-        { 2, "missing", { "retention.ms", SET, "1" }, 3 },
-        { 2, "a b", { "retention.ms", SET, "1" }, 17 },
-        { 2, "", { "retention.ms", SET, "1" }, 42 },
-        { 4, "1", { "log.retention.ms", SET, "x" }, 42 },
-        { 4, "1", { "num.partitions", SET, "3" }, 42 },
-        { 4, "", { "num.partitions", SET, "3" }, 42 },
-        { 4, "", { "listeners", SET, "PLAINTEXT://:1" }, 42 },
-        { 4, "9", { "log.retention.ms", SET, "2" }, 42 },
-        { 4, "x", { "log.retention.ms", SET, "2" }, 42 },
-        { 4, "1", { "log.retention.hours", SET, "2" }, 42 },
-        { 4, "1", { "max.connections", SET, "-5" }, 42 },
-        { 4, "1", { "no.such.key", SET, "5" }, 42 }, /* Kafka takes it */
-        { 4, "1", { "log.cleanup.policy", APPEND, "compact" }, 0 },
-        { 8, "1", { "root", SET, "BAD" }, 40 },
-        { 8, "1", { "nope", SET, "DEBUG" }, 40 },
-        { 8, "7", { "root", SET, "DEBUG" }, 42 },
-        { 32, "g", { "consumer.session.timeout.ms", SET, "50" }, 40 },
-        { 32, "g", { "consumer.session.timeout.ms", SET, "x" }, 40 },
-        { 32, "g", { "consumer.session.timeout.ms", SET, "60001" }, 40 },
-        { 32, "g", { "consumer.heartbeat.interval.ms", SET, "50000" }, 40 },
-        { 32, "g", { "streams.num.standby.replicas", SET, "3" }, 40 },
-        { 32, "g", { "streams.num.standby.replicas", SET, "2" }, 0 },
-        { 32, "g", { "share.auto.offset.reset", SET, "foo" }, 40 },
-        { 32, "g", { "share.auto.offset.reset", SET, "by_duration:PT2H" }, 0 },
-        { 32, "g", { "nope", SET, "x" }, 40 },
-        { 32, "", { "consumer.session.timeout.ms", SET, "50000" }, 42 },
-        { 16, "m", { "interval.ms", SET, "1" }, 42 },
-        { 16, "m", { "match", SET, "bad" }, 40 },
-        { 16, "m", { "match", SET, "client_id=a.*,client_source_port=9" }, 0 },
-        { 16, "m", { "nope", SET, "1" }, 42 },
-        { 16, "", { "interval.ms", SET, "1000" }, 42 },
-        { 3, "x", { "interval.ms", SET, "1000" }, 42 },
-        { 0, "x", { "interval.ms", SET, "1000" }, 42 },
-        { 99, "x", { "interval.ms", SET, "1000" }, 42 },
-    };
     struct world world;
     open(&world);
     struct client *client = client_connect(&world);
     client_create_topic(client, "t", 1, NULL);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        const struct edit edits[] = { rows[i].edit, { 0 } };
+    for (size_t i = 0; i < ARRAY_COUNT(refusals); i++) {
+        const struct edit edits[] = { refusals[i].edit, { 0 } };
         for (int16_t version = 0; version <= 1; version++) {
-            int16_t code = alter_at(client, version, rows[i].type, rows[i].name, edits, true);
-            cr_assert_eq(code, rows[i].code, "row %zu, validated: %d", i, code);
+            int16_t code =
+                alter_at(client, version, refusals[i].type, refusals[i].name, edits, true);
+            cr_assert_eq(code, refusals[i].code, "row %zu, validated: %d", i, code);
         }
-        int16_t code = alter(client, rows[i].type, rows[i].name, edits);
-        cr_assert_eq(code, rows[i].code, "row %zu: %d", i, code);
+        int16_t code = alter(client, refusals[i].type, refusals[i].name, edits);
+        cr_assert_eq(code, refusals[i].code, "row %zu: %d", i, code);
     }
     world_close(&world);
 }
