@@ -63,7 +63,7 @@ static struct request *take(struct broker *broker)
 
 static void give_back(struct broker *broker, struct request *request)
 {
-    if (broker->spare_count >= SPARE_REQUESTS_MAX || request->arena.used > SPARE_ARENA_MAX) {
+    if (broker->spare_count >= SPARE_REQUESTS_MAX || request->arena.held > SPARE_ARENA_MAX) {
         arena_done(&request->arena);
         mem_free(request);
         return;
@@ -81,7 +81,7 @@ static bool is_large(const struct request *request)
 /* What it takes of the share of requests; told again when it has changed. */
 static void count_cost(struct request *request)
 {
-    size_t cost = sizeof(*request) + request->arena.used;
+    size_t cost = sizeof(*request) + request->arena.held;
     if (!is_large(request))
         cost += request->frame_size;
     request->broker->memory.requests += cost - request->cost;
@@ -188,7 +188,7 @@ static int decode_body(struct request *request, struct reader *reader, size_t fr
             status == -ENOMEM ? "more elements than its size allows" : reader->reason);
     }
     request->arena.limit =
-        request->arena.used + (size_t)request->broker->config->request_arena_max_bytes;
+        request->arena.held + (size_t)request->broker->config->request_arena_max_bytes;
     request->answer = arena_alloc(&request->arena, request->schema->response->body->size);
     CHECK(request->answer);
     codec_defaults(request->schema->response, request->answer);

@@ -1,4 +1,5 @@
-/* See arena.h. Chunks of 4 KiB grow by doubling; a big piece gets a chunk of its own size. */
+/* See arena.h. Chunks of 1 KiB grow by doubling, up to what the limit leaves; a big piece gets a
+ * chunk of its own size. */
 #include "protocol/base/arena.h"
 
 #include <stdint.h>
@@ -6,7 +7,7 @@
 
 #include "protocol/base/mem.h"
 
-enum { CHUNK_MIN = 4096, CHUNK_MAX = 256 * 1024, ALIGNMENT = 16 };
+enum { CHUNK_MIN = 1024, CHUNK_MAX = 256 * 1024, ALIGNMENT = 16 };
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -21,9 +22,15 @@ void arena_init(struct arena *arena, size_t limit)
 
 static struct arena_chunk *chunk_add(struct arena *arena, size_t need)
 {
+    size_t left = arena->limit > arena->held ? arena->limit - arena->held : 0;
+    if (left < sizeof(struct arena_chunk) || need > left - sizeof(struct arena_chunk))
+        return NULL;
+    left -= sizeof(struct arena_chunk);
     size_t size = arena->chunks ? arena->chunks->size * 2 : CHUNK_MIN;
     if (size > CHUNK_MAX)
         size = CHUNK_MAX;
+    if (size > left)
+        size = left;
     if (size < need)
         size = need;
     struct arena_chunk *chunk = mem_try_alloc(sizeof(*chunk) + size);
@@ -33,6 +40,7 @@ static struct arena_chunk *chunk_add(struct arena *arena, size_t need)
     chunk->size = size;
     chunk->used = 0;
     arena->chunks = chunk;
+    arena->held += sizeof(*chunk) + size;
     return chunk;
 }
 
@@ -78,6 +86,7 @@ void arena_reset(struct arena *arena)
     }
     arena->chunks = kept;
     arena->used = 0;
+    arena->held = kept ? sizeof(*kept) + kept->size : 0;
 }
 
 void arena_done(struct arena *arena)
@@ -87,5 +96,5 @@ void arena_done(struct arena *arena)
         arena->chunks = chunk->next;
         mem_free(chunk);
     }
-    arena->used = 0;
+    arena->used = arena->held = 0;
 }

@@ -16,7 +16,9 @@ struct arena_chunk;
 struct arena {
     struct arena_chunk *chunks; /* newest first */
     size_t used;                /* bytes handed out since the last reset */
-    size_t limit;               /* named by the owner; bytes handed out never exceed it */
+    size_t held;                /* bytes taken from the heap for them */
+    size_t limit;               /* named by the owner; neither exceeds it (but for a chunk kept
+                                   from a time of a larger limit) */
 };
 
 /* Allocates nothing yet. */

@@ -1,189 +1,129 @@
 /*
- * fuzz_connection.c - what any client may send, to a whole broker indoors.
+ * fuzz_connection.c - what any clients may send, in any order, to a whole broker indoors: handlers,
+ * storage on the simulated disk, and what is left after its process was killed.
  *
  * Input: pieces, each a control byte and what it asks for: bytes for one of four connections (raw,
- * or as a frame with a right length), a connection that goes away, virtual time that passes. After
- * it every share of memory must have been given back.
+ * or as a frame with a right length), a connection that goes away, virtual time that passes, an
+ * end of the broker's life and a start. Frames that decode are tied to what the broker has answered
+ * before (grammar_bind). house.c checks every answer; CHECKs of the broker are on. At the end every
+ * share of memory must have come back, and what a client can see (witness.h) must be the same
+ * before and after a kill -9.
+ *
+ * Under libFuzzer mutate.c makes new inputs by the tables of the schema.
  */
 #include <stdint.h>
 #include <string.h>
 
-#include "broker/broker.h"
-#include "broker/connection.h"
-#include "processors/workers.h"
 #include "protocol/base/mem.h"
-#include "tests/sim/sim.h"
+#include "protocol/header.h"
+#include "tests/fuzz/grammar.h"
+#include "tests/fuzz/house.h"
+#include "tests/fuzz/pieces.h"
+#include "tests/fuzz/witness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CLIENTS = 4 };
-
-struct world;
-
-struct client {
-    struct transport transport;
-    struct connection *connection;
+enum {
+    BIND_ARENA_MAX = 4 << 20,
+    LIVES_MAX = 4,
+    SETTLE_MS = 1000, /* all that was told is on the medium: durability.interval.ms and more */
 };
 
-struct world {
-    struct sim sim;
-    struct workers_inline workers;
-    struct broker_config config;
-    struct broker *broker;
-    struct endpoint endpoint;
-    struct client clients[CLIENTS];
-    bool closed;
+static const char properties[] = "log.dirs=/data\nmemory.limit=64MiB\nwal.file.bytes=1MiB\n"
+                                 "group.initial.rebalance.delay.ms=10\n";
+
+struct play {
+    struct house house;
+    struct grammar_known known;
+    int lives;
 };
 
-static void wants_output(struct transport *transport)
+static void answered(void *context, const struct api_schema *api, int16_t version, const void *body)
 {
-    (void)transport;
+    grammar_learn(context, api->response->body, version, body);
 }
 
-static void set_paused(struct transport *transport, bool paused)
+static void send_frame(struct house_client *client, struct bytes frame)
 {
-    (void)transport;
-    (void)paused;
+    uint8_t head[4];
+    be_put32(head, (uint32_t)frame.len);
+    house_send(client, head, sizeof(head));
+    if (house_is_open(client))
+        house_send(client, frame.data, frame.len);
 }
 
-static void drop(struct client *client)
+/* The frame with its placeholders filled in, if it is one with placeholders. */
+static bool send_bound(struct play *play, struct house_client *client, struct bytes frame)
 {
-    if (client->connection)
-        connection_destroy(client->connection);
-    client->connection = NULL;
+    struct request_header header;
+    struct reader reader = reader_of(frame);
+    struct arena arena;
+    struct out out = { 0 };
+    if (request_header_decode(&reader, &header))
+        return false;
+    const struct api_schema *api = api_schema_find(header.request_api_key);
+    int16_t version = header.request_api_version;
+    arena_init(&arena, BIND_ARENA_MAX);
+    void *body = arena_alloc(&arena, api->request->body->size);
+    bool bound =
+        codec_decode(api->request, version, &reader, &arena, body) == 0 &&
+        grammar_bind(&play->known, &arena, api->request->body, version, body) &&
+        request_encode(api, version, header.correlation_id, header.client_id, body, &out) == 0;
+    if (bound)
+        house_send(client, out.data, out.len);
+    out_done(&out);
+    arena_done(&arena);
+    return bound;
 }
 
-static void close_client(struct transport *transport)
+static void next_life(struct play *play, bool power)
 {
-    drop(container_of(transport, struct client, transport));
+    if (play->lives++ >= LIVES_MAX)
+        return;
+    house_crash(&play->house, power);
+    house_start(&play->house, properties);
 }
 
-static void failed(void *context, int status, const char *what)
+static void act(struct play *play, const struct piece *piece)
 {
-    (void)context;
-    (void)what;
-    CHECK(status == 0); /* the simulated disk has no faults here */
-}
-
-static void open_world(struct world *world)
-{
-    static const char text[] = "log.dirs=/data\nmemory.limit=64MiB\nwal.file.bytes=1MiB\n"
-                               "group.initial.rebalance.delay.ms=10\n";
-    struct config_report report = { 0 };
-    struct config_place place = { .home = "/home" };
-    *world = (struct world){ .endpoint = { "PLAINTEXT", bytes_text("b"), 9092 } };
-    sim_init(&world->sim, 1);
-    world->sim.doors.say = NULL;
-    workers_inline_init(&world->workers, &world->sim.work);
-    broker_config_init(&world->config);
-    broker_config_set_properties(&world->config, "fuzz", bytes_text(text), &report);
-    broker_config_finish(&world->config, &place, &report);
-    CHECK(report.errors.len == 0);
-    config_report_done(&report);
-    CHECK(broker_open(&world->broker, &world->config, &world->sim.doors, &world->workers.workers,
-              failed, world) == 0);
-}
-
-static void turn(struct world *world)
-{
-    do {
-        broker_turn(world->broker);
-        for (int i = 0; i < CLIENTS; i++) {
-            struct iovec iov;
-            while (world->clients[i].connection &&
-                   connection_output(world->clients[i].connection, &iov, 1))
-                connection_sent(world->clients[i].connection, iov.iov_len);
-        }
-    } while (!list_empty(&world->broker->ready));
-    world->sim.disk.table->flush(&world->sim.disk);
-}
-
-static void pass(struct world *world, int64_t ms)
-{
-    int64_t until = world->sim.now_ns + ms * CLOCK_NS_PER_MS;
-    turn(world);
-    while (sim_next_ns(&world->sim) <= until) {
-        (void)sim_step(&world->sim);
-        turn(world);
+    struct house_client *client = &play->house.clients[piece->client];
+    switch (piece->what) {
+    case PIECE_DROP:
+        if (piece->detail < PIECE_POWER)
+            house_drop(client);
+        else
+            next_life(play, piece->detail == PIECE_POWER);
+        return;
+    case PIECE_PASS: house_pass(&play->house, (int64_t)1 << piece->detail); return;
+    case PIECE_FRAME:
+        if (!send_bound(play, client, piece->bytes))
+            send_frame(client, piece->bytes);
+        break;
+    case PIECE_RAW: house_send(client, piece->bytes.data, piece->bytes.len); break;
     }
-    sim_run_until(&world->sim, until);
-    turn(world);
-}
-
-static void send_bytes(struct world *world, struct client *client, const uint8_t *data, size_t len)
-{
-    size_t taken;
-    if (!client->connection) {
-        client->transport = (struct transport){ wants_output, set_paused, close_client };
-        client->connection =
-            connection_create(world->broker, &client->transport, &world->endpoint, "c", "/c");
-    }
-    if (connection_input(client->connection, data, len, &taken))
-        drop(client);
-}
-
-static void closed(void *context, int status)
-{
-    CHECK(status == 0);
-    ((struct world *)context)->closed = true;
-}
-
-static void close_world(struct world *world)
-{
-    for (int i = 0; i < CLIENTS; i++)
-        drop(&world->clients[i]);
-    CHECK(world->broker->memory.frames == 0);
-    CHECK(world->broker->memory.requests == 0);
-    CHECK(world->broker->memory.answers == 0);
-    broker_close(world->broker, closed, world);
-    for (int i = 0; i < 1000000 && !world->closed; i++) {
-        turn(world);
-        (void)sim_step(&world->sim);
-    }
-    CHECK(world->closed);
-    broker_destroy(world->broker);
-    broker_config_done(&world->config);
-    sim_done(&world->sim);
-}
-
-/* Control byte: two bits of client, two of what, four of detail. Returns the bytes it took. */
-static size_t play(struct world *world, const uint8_t *data, size_t size)
-{
-    struct client *client = &world->clients[data[0] & 3];
-    uint8_t what = data[0] >> 2 & 3, detail = data[0] >> 4;
-    if (what == 0) {
-        drop(client);
-        return 1;
-    }
-    if (what == 1) {
-        pass(world, (int64_t)1 << detail);
-        return 1;
-    }
-    if (size < 3)
-        return size;
-    size_t len = be_get16(data + 1), left = size - 3;
-    len = len < left ? len : left;
-    if (what == 2) {
-        uint8_t head[4];
-        be_put32(head, (uint32_t)len);
-        send_bytes(world, client, head, sizeof(head));
-    }
-    send_bytes(world, client, data + 3, len);
-    turn(world);
-    return 3 + len;
+    house_turn(&play->house);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct world *world = mem_alloc(sizeof(*world));
-    open_world(world);
-    while (size > 0) {
-        size_t taken = play(world, data, size);
-        data += taken;
-        size -= taken;
-    }
-    pass(world, 100);
-    close_world(world);
-    mem_free(world);
+    struct play *play = mem_zalloc(1, sizeof(*play));
+    struct bytes input = bytes_of(data, size);
+    struct piece piece;
+    house_open(&play->house, 1, properties);
+    play->house.answered = answered;
+    play->house.context = &play->known;
+    while (piece_next(&input, &piece))
+        act(play, &piece);
+    house_pass(&play->house, SETTLE_MS);
+    for (int i = 0; i < HOUSE_CLIENTS; i++)
+        house_drop(&play->house.clients[i]);
+    house_pass(&play->house, SETTLE_MS);
+    uint64_t before = witness_sum(&play->house);
+    house_crash(&play->house, false);
+    house_start(&play->house, properties);
+    CHECK(witness_sum(&play->house) == before);
+    house_stop(&play->house);
+    house_done(&play->house);
+    mem_free(play);
     return 0;
 }
