@@ -233,7 +233,7 @@ static int decode(struct cursor *cursor, struct footer *footer)
     uint64_t extents = cursor_u32(cursor);
     uint64_t aborted = cursor_u32(cursor);
     index_init(&footer->index, step, 0);
-    if (cursor->bad || !head_is_sane(footer) || entries > INDEX_ENTRIES_MAX ||
+    if (cursor->bad || !head_is_sane(footer) || step == 0 || entries > INDEX_ENTRIES_MAX ||
         aborted > FOOTER_ABORTED_MAX || extents != footer_extent_count(footer->size) ||
         cursor->left != entries * FOOTER_ENTRY_SIZE + extents * 8 + aborted * FOOTER_ABORTED_SIZE)
         return -EBADMSG;
