@@ -15,6 +15,8 @@
  *     id u32, start u64, end u64, damaged u8, damaged offset u64, epochs (epochs.c),
  *     count u32 of segments: seven u64 each and, since format 3, root u64 and flags u32;
  *     producers (producers.c), since format 2 transactions (transactions.c)
+ *   | what compaction keeps, if it ever ran: count u32, of logs that it cleaned:
+ *     id u32, first dirty u64, count u32 of segments that it made: base offset u64, generation u32
  */
 #include "storage/checkpoint.h"
 
@@ -81,6 +83,7 @@ void checkpoint_save(const struct storage *storage, struct out *out)
         count++;
     }
     le_put32(out->data + count_at, count);
+    compaction_save(storage, out);
 }
 
 static struct segment_claim segment_load(struct cursor *cursor, uint32_t format)
@@ -166,7 +169,8 @@ int checkpoint_load(struct storage *storage, struct bytes body, uint32_t format)
         if (status < 0)
             return status;
     }
-    return cursor.bad || cursor.left ? -EUCLEAN : 0;
+    status = cursor.bad ? -EUCLEAN : compaction_load(storage, &cursor);
+    return status < 0 || cursor.left ? -EUCLEAN : 0;
 }
 
 /* ---- sync ---------------------------------------------------------------------------------- */

@@ -241,6 +241,8 @@ static int pass(struct log_find_state *state)
     while (state->at < state->below && (segment = log_segment(state->log, state->at))) {
         if (segment->claim.base_offset >= state->below)
             break;
+        if (state->at < segment->claim.base_offset) /* in a hole that compaction left */
+            state->at = segment->claim.base_offset;
         if (segment->claim.max_timestamp < state->target ||
             (state->measuring && segment->claim.max_timestamp == state->target)) {
             state->at = segment->claim.end_offset;

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "protocol/base/mem.h"
 #include "protocol/record.h"
@@ -138,6 +139,14 @@ struct segment *log_unwritten_segment(const struct log *log)
     return i < body->segment_count ? body->segments[i] : NULL;
 }
 
+/* The segment's bytes are all in its file. */
+static void segment_is_there(struct segment *segment)
+{
+    segment->written = segment->allocated = segment->claim.size;
+    segment->created = segment->unchecked = true;
+    segment->log->size_bytes += segment->claim.size;
+}
+
 static struct segment *segment_push(struct log *log, const struct segment_claim *claim)
 {
     struct log_body *body = log->body;
@@ -162,9 +171,7 @@ int log_add_claim(struct log *log, const struct segment_claim *claim)
     if (last)
         last->sealed = true;
     struct segment *segment = segment_push(log, claim);
-    segment->written = segment->allocated = claim->size;
-    segment->created = segment->unchecked = true;
-    log->size_bytes += claim->size;
+    segment_is_there(segment);
     log->body->directory_made = true;
     return 0;
 }
@@ -213,6 +220,8 @@ static struct segment *roll(struct log *log, int64_t base_offset)
     struct segment *last = log_active_segment(log);
     if (last) {
         last->sealed = true;
+        last->sealed_lsn =
+            storage->recovering ? storage->checkpoint.lsn + 1 : wal_appended(storage->wal);
         storage->stats.rolls++;
         /* The checkpoint gives back what was reserved beyond the end. */
         if (last->allocated > last->claim.size && list_empty(&last->dirty))
@@ -226,21 +235,6 @@ static struct segment *roll(struct log *log, int64_t base_offset)
         .max_timestamp_offset = -1,
     };
     return segment_push(log, &claim);
-}
-
-static void claim_batch(struct segment_claim *claim, const struct batch_view *batch, int64_t now_ms)
-{
-    if (claim->first_timestamp < 0)
-        claim->first_timestamp = batch->max_timestamp;
-    if (batch->max_timestamp > claim->max_timestamp) {
-        claim->max_timestamp = batch->max_timestamp;
-        claim->max_timestamp_offset = batch->base_offset;
-    }
-    if (batch->base_offset != claim->end_offset)
-        claim->flags |= SEGMENT_SPARSE;
-    claim->append_ms = now_ms;
-    claim->size += batch->size;
-    claim->end_offset = batch_last_offset(batch) + 1;
 }
 
 /* A control batch ends the transaction of its producer, if it has one. */
@@ -288,7 +282,8 @@ struct segment *log_place(struct log *log, const struct batch_view *batch, uint6
         .max_timestamp = segment->claim.max_timestamp,
     };
     residents_index(&storage->residents, segment, &entry);
-    claim_batch(&segment->claim, batch, now_ms);
+    segment_claim_batch(&segment->claim, batch);
+    segment->claim.append_ms = now_ms;
     log->end_offset = segment->claim.end_offset;
     log->size_bytes += batch->size;
     epochs_note(&log->body->epochs, batch->leader_epoch, batch->base_offset);
@@ -395,22 +390,27 @@ void log_release_segment(struct segment *segment)
         segment_end(segment);
 }
 
+/* The segment leaves the log; `file`: its file is to be removed too. */
+static void segment_drop(struct segment *segment, bool file, uint64_t lsn)
+{
+    struct log *log = segment->log;
+    segment->dropped = true;
+    log->size_bytes -= segment->claim.size;
+    list_remove(&segment->dirty);
+    if (file)
+        removals_add_segment(log->body->storage, segment, lsn);
+    else
+        log_release_segment(segment);
+}
+
 /* Takes the first `count` segments off the log; `files`: their files are to be removed too. */
 static void segments_drop(struct log *log, size_t count, bool files, uint64_t lsn)
 {
     struct log_body *body = log->body;
     if (count > 0 || !files)
         body->storage->checkpoint.dropped_lsn = lsn;
-    for (size_t i = 0; i < count; i++) {
-        struct segment *segment = body->segments[i];
-        segment->dropped = true;
-        log->size_bytes -= segment->claim.size;
-        list_remove(&segment->dirty);
-        if (files)
-            removals_add_segment(body->storage, segment, lsn);
-        else
-            log_release_segment(segment);
-    }
+    for (size_t i = 0; i < count; i++)
+        segment_drop(body->segments[i], files, lsn);
     for (size_t i = count; i < body->segment_count; i++)
         body->segments[i - count] = body->segments[i];
     body->segment_count -= count;
@@ -445,6 +445,55 @@ void log_raise_start(struct log *log, int64_t offset, uint64_t lsn)
     body->storage->stats.segments_deleted += gone;
     segments_drop(log, gone, true, lsn);
     position_notice(log, lsn);
+}
+
+/* Places [first, end) of the segments that cover [from, to); false: there are none such, or the
+ * active one is among them. */
+static bool segments_covering(
+    const struct log_body *body, int64_t from, int64_t to, size_t *ret_first, size_t *ret_end)
+{
+    size_t first = 0, end;
+    while (first < body->segment_count && body->segments[first]->claim.base_offset < from)
+        first++;
+    for (end = first; end < body->segment_count; end++) {
+        if (body->segments[end]->claim.end_offset >= to)
+            break;
+    }
+    *ret_first = first;
+    *ret_end = end + 1;
+    return end + 1 < body->segment_count && body->segments[first]->claim.base_offset == from &&
+           body->segments[end]->claim.end_offset == to;
+}
+
+static bool claim_replaces(const struct segment_claim *claim, int64_t from, int64_t to)
+{
+    return claim->base_offset == from && claim->end_offset > from && claim->end_offset <= to &&
+           claim->size >= BATCH_HEADER_SIZE && claim->size <= UINT32_MAX && claim->generation > 0;
+}
+
+int log_replace(
+    struct log *log, int64_t from, int64_t to, const struct segment_claim *claim, uint64_t lsn)
+{
+    struct log_body *body = log->body;
+    size_t first, end;
+    if (!segments_covering(body, from, to, &first, &end) ||
+        (claim && !claim_replaces(claim, from, to)))
+        return -EUCLEAN;
+    body->storage->checkpoint.dropped_lsn = lsn;
+    for (size_t i = first; i < end; i++)
+        segment_drop(body->segments[i], true, lsn);
+    if (claim) {
+        struct segment *segment = segment_create(log, claim);
+        segment_is_there(segment);
+        segment->sealed = true;
+        body->segments[first++] = segment;
+        if (claim->generation > body->generation)
+            body->generation = claim->generation;
+    }
+    memmove(&body->segments[first], &body->segments[end],
+        (body->segment_count - end) * sizeof(struct segment *));
+    body->segment_count -= end - first;
+    return 0;
 }
 
 void log_abandon(struct log *log, uint64_t lsn)

@@ -62,6 +62,10 @@ struct log_body {
     bool directory_made;      /* the directory is there */
     struct list scrub_link;   /* removals.scrubs: may have files that are no segment's */
     struct list blocked_link; /* waits for a directory of its name to be removed */
+    int64_t first_dirty;      /* compaction got so far */
+    uint32_t generation;      /* the highest that a segment of it had in this life */
+    bool scrubbing;           /* the look through its directory is in the pool */
+    bool uncleanable;         /* compaction met damage; until the next start */
     bool damaged;             /* refuses appends, and reads from damaged_offset on */
     bool complained;
     int64_t damaged_offset;
@@ -90,6 +94,10 @@ void log_trim(struct log *log);
 void log_set_high_watermark(struct log *log, int64_t offset);
 /* Drops segments that end at or below `offset`; their files go when `lsn` is durable. */
 void log_raise_start(struct log *log, int64_t offset, uint64_t lsn);
+/* Puts `claim` (made by compaction; NULL: nothing) in place of the sealed segments that cover
+ * exactly [from, to); their files go when `lsn` is durable. -EUCLEAN: there are none such. */
+int log_replace(struct log *log, int64_t from, int64_t to, const struct segment_claim *claim,
+    uint64_t lsn) MUST_CHECK;
 /* The topic was deleted: no entries, no segments. */
 void log_abandon(struct log *log, uint64_t lsn);
 /* With no job on its files: entries that belong to no segment any more count as written back. */

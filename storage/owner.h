@@ -5,6 +5,7 @@
 #define STORAGE_OWNER_H
 
 #include "storage/checkpoint.h"
+#include "storage/compaction.h"
 #include "storage/log.h"
 #include "storage/producers.h"
 #include "storage/removal.h"
@@ -58,6 +59,7 @@ struct storage {
     struct checkpoint checkpoint;
     struct removals removals;
     struct retention retention;
+    struct compaction compaction;
 
     char cluster_id[UUID_TEXT_LEN + 1];
     uint32_t epoch; /* of all logs: unclean stops so far */

@@ -184,6 +184,20 @@ struct producer *producers_note(
     return producer;
 }
 
+void producers_each(const struct producers *producers,
+    void (*each)(void *context, int64_t id, int16_t epoch, int64_t last_offset), void *context)
+{
+    struct tree_node *node = tree_first(&producers->tree);
+    while (node) {
+        const struct producer *producer = container_of(node, struct producer, node);
+        int64_t last = -1;
+        if (producer->count)
+            last = producer->batches[producer->count - 1].last_offset;
+        each(context, producer->id, producer->epoch, last);
+        node = tree_after(&producers->tree, &producer->id);
+    }
+}
+
 static void producer_save(const struct producer *producer, struct out *out)
 {
     out_u64(out, (uint64_t)producer->id);

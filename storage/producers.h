@@ -80,6 +80,10 @@ struct producer *producers_find(const struct producers *producers, int64_t id);
 void producer_set_open(struct producer *producer, struct open_transaction *open);
 struct producer_state producer_state(const struct producer *producer);
 
+/* All by id, with the last offset of the newest data batch; -1: none is known. */
+void producers_each(const struct producers *producers,
+    void (*each)(void *context, int64_t id, int16_t epoch, int64_t last_offset), void *context);
+
 void producers_save(const struct producers *producers, struct out *out);
 /* Errors show in the cursor. `format`: SLOT_FORMAT of what is read. */
 void producers_load(struct producers *producers, struct cursor *cursor, uint32_t format);

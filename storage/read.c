@@ -343,11 +343,15 @@ int log_read(struct storage *storage, struct log_read *read)
     }
     if (read->offset >= read->end_offset)
         return 0;
-    uint32_t entry = log_entry_find(log, read->offset);
+    /* In a hole that compaction left: what comes behind it, which may be in the ring. */
+    struct segment *segment = log_segment(log, read->offset);
+    if (!segment)
+        return 0;
+    int64_t base_offset = segment->claim.base_offset;
+    uint32_t entry = log_entry_find(log, read->offset > base_offset ? read->offset : base_offset);
     if (entry < body->count)
         return read_ring(storage, read, entry);
-    struct segment *segment = log_segment(log, read->offset);
-    return segment ? read_segment(storage, read, segment) : 0;
+    return read_segment(storage, read, segment);
 }
 
 void log_read_cancel(struct log_read *read)

@@ -19,7 +19,13 @@
 #include "protocol/base/mem.h"
 #include "storage/owner.h"
 
-enum { SEGMENT_NAME_LEN = 24 }; /* 20 digits and ".log" or ".idx" */
+enum { OFFSET_DIGITS = 20 };
+
+/* What a segment file's name says. */
+struct segment_name {
+    int64_t offset;
+    uint32_t generation;
+};
 
 struct removal {
     struct work_job work;
@@ -36,8 +42,8 @@ struct removal {
     struct log *log;     /* whose directory it is; NULL: an orphan's */
     struct list blocked; /* struct log_body: wait for the directory to be gone */
     uint64_t lsn;
-    bool whole;    /* the directory itself goes, too */
-    int64_t *keep; /* scrub: base offsets of the segments, ascending */
+    bool whole;                /* the directory itself goes, too */
+    struct segment_name *keep; /* scrub: the segments', ascending in offset */
     size_t keep_count;
     uint64_t removed;
     int status;
@@ -57,29 +63,40 @@ static void listing_add(void *context, const char *name)
     listing->names[listing->count++] = mem_strdup(name);
 }
 
-static bool is_segment_name(const char *name)
+/* "<20 digits>.log" or "<20 digits>.<generation>.log", or with ".idx". */
+static bool is_segment_name(const char *name, struct segment_name *ret)
 {
-    if (strlen(name) != SEGMENT_NAME_LEN ||
-        (strcmp(name + 20, ".log") != 0 && strcmp(name + 20, ".idx") != 0))
-        return false;
-    for (int i = 0; i < 20; i++) {
+    char *end;
+    for (int i = 0; i < OFFSET_DIGITS; i++) {
         if (!isdigit((unsigned char)name[i]))
             return false;
     }
-    return true;
+    *ret = (struct segment_name){ .offset = strtoll(name, NULL, 10) };
+    name += OFFSET_DIGITS;
+    if (name[0] == '.' && name[1] >= '1' && name[1] <= '9') {
+        errno = 0;
+        unsigned long generation = strtoul(name + 1, &end, 10);
+        if (errno || generation > UINT32_MAX)
+            return false;
+        ret->generation = (uint32_t)generation;
+        name = end;
+    }
+    return strcmp(name, ".log") == 0 || strcmp(name, ".idx") == 0;
 }
 
 static int compare_offset(const void *a, const void *b)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
+    const struct segment_name *x = a, *y = b;
+    return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static bool is_kept(const struct removal *removal, const char *name)
+static bool is_kept(const struct removal *removal, const struct segment_name *name)
 {
-    int64_t offset = strtoll(name, NULL, 10);
-    return removal->keep_count &&
-           bsearch(&offset, removal->keep, removal->keep_count, sizeof(offset), compare_offset);
+    if (removal->keep_count == 0)
+        return false;
+    const struct segment_name *kept =
+        bsearch(name, removal->keep, removal->keep_count, sizeof(*name), compare_offset);
+    return kept && kept->generation == name->generation;
 }
 
 /* Removes the segment files in the directory that are not to be kept; other files are not ours. */
@@ -88,8 +105,8 @@ static int directory_clear(struct removal *removal)
     struct listing listing = { 0 };
     int status = removal->disk->list(removal->door, removal->path, listing_add, &listing);
     for (size_t i = 0; i < listing.count; i++) {
-        if (status == 0 && is_segment_name(listing.names[i]) &&
-            !is_kept(removal, listing.names[i])) {
+        struct segment_name name;
+        if (status == 0 && is_segment_name(listing.names[i], &name) && !is_kept(removal, &name)) {
             char *path = mem_printf("%s/%s", removal->path, listing.names[i]);
             status = removal->disk->remove(removal->door, path);
             removal->removed += status == 0;
@@ -152,6 +169,7 @@ static void removal_end(struct removal *removal)
     } else if (removal->whole && removal->log) {
         log_unuse(removal->log);
     } else if (removal->log) {
+        removal->log->body->scrubbing = false;
         log_set_busy(removal->log, false);
     }
     mem_free(removal->path);
@@ -302,8 +320,11 @@ static struct removal *scrub_create(struct storage *storage, struct log *log)
     removal->keep = mem_zalloc(body->segment_count, sizeof(*removal->keep));
     for (size_t i = 0; i < body->segment_count; i++) {
         if (body->segments[i]->created)
-            removal->keep[removal->keep_count++] = body->segments[i]->claim.base_offset;
+            removal->keep[removal->keep_count++] =
+                (struct segment_name){ body->segments[i]->claim.base_offset,
+                    body->segments[i]->claim.generation };
     }
+    body->scrubbing = true;
     log_set_busy(log, true);
     return removal;
 }

@@ -42,12 +42,35 @@ void segment_trust(struct segment *segment, uint64_t low, uint64_t high)
         segment->trusted_high = high;
 }
 
-char *segment_path(const struct segment *segment)
+void segment_claim_batch(struct segment_claim *claim, const struct batch_view *batch)
 {
-    char *directory = log_directory(segment->log);
-    char *path = mem_printf("%s/%020" PRId64 ".log", directory, segment->claim.base_offset);
+    if (claim->first_timestamp < 0)
+        claim->first_timestamp = batch->max_timestamp;
+    if (batch->max_timestamp > claim->max_timestamp) {
+        claim->max_timestamp = batch->max_timestamp;
+        claim->max_timestamp_offset = batch->base_offset;
+    }
+    if (batch->base_offset != claim->end_offset)
+        claim->flags |= SEGMENT_SPARSE;
+    claim->size += batch->size;
+    claim->end_offset = batch_last_offset(batch) + 1;
+}
+
+char *segment_claim_path(const struct log *log, const struct segment_claim *claim)
+{
+    char *directory = log_directory(log), *path;
+    if (claim->generation == 0)
+        path = mem_printf("%s/%020" PRId64 ".log", directory, claim->base_offset);
+    else
+        path = mem_printf(
+            "%s/%020" PRId64 ".%" PRIu32 ".log", directory, claim->base_offset, claim->generation);
     mem_free(directory);
     return path;
+}
+
+char *segment_path(const struct segment *segment)
+{
+    return segment_claim_path(segment->log, &segment->claim);
 }
 
 char *segment_footer_path(const struct segment *segment)

@@ -2,7 +2,8 @@
  * segment.h - one file of record batches, and which files are open.
  *
  *     DIR/<topic>-<partition>/<20 digits of the base offset>.log
- *                                                         .idx: its footer, when it is sealed
+ *     DIR/<topic>-<partition>/<20 digits of the base offset>.<generation>.log   made by compaction
+ *     ... .idx instead of .log: its footer, when it is sealed
  *
  * A segment is a claim (offsets, sizes, times) that the checkpoint carries, and bytes: the first
  * `written` of its `size` bytes are in the file, the rest in the write-ahead ring. The file is made
@@ -24,6 +25,7 @@
 #include "storage/index.h"
 
 struct log;
+struct batch_view;
 
 enum segment_flag {
     SEGMENT_ROOTED = 1, /* root counts: whoever sets it has written and synced the footer */
@@ -41,7 +43,13 @@ struct segment_claim {
     int64_t append_ms;            /* wall time of the newest append */
     uint64_t root;                /* footer.h; only with SEGMENT_ROOTED */
     uint32_t flags;
+    uint32_t generation; /* 0: appended to; else made by compaction: part of the name */
 };
+
+/* A batch at its end: all but append_ms. */
+void segment_claim_batch(struct segment_claim *claim, const struct batch_view *batch);
+/* The file's path; fresh memory. */
+char *segment_claim_path(const struct log *log, const struct segment_claim *claim);
 
 struct segment {
     struct log *log;
@@ -58,6 +66,7 @@ struct segment {
     bool created;           /* the file is there */
     bool unchecked;         /* not opened for writing since the start: its length is not known */
     bool sealed;            /* nothing is appended any more */
+    uint64_t sealed_lsn;    /* a checkpoint from here on names it as sealed */
     bool dropped;           /* no part of the log any more; freed with its last user */
     bool removing;          /* a removal owns it and frees it */
     bool complained;        /* one line about damage is enough */

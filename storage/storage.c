@@ -3,11 +3,11 @@
  *
  * Parts and their files: unit.c (the append path), position.c (what waits for the write-ahead log),
  * log.c, segment.c, index.c (a partition), topics.c, store.c (state), writeback.c, checkpoint.c,
- * slot.c, recovery.c (between the write-ahead log and the files), removal.c, retention.c, read.c,
- * find.c (reading).
+ * slot.c, recovery.c (between the write-ahead log and the files), removal.c, retention.c,
+ * compaction.c, cleaning.c, sieve.c (what goes), read.c, find.c (reading).
  *
- * Closing goes in steps, each waiting for the one before: running checkpoint and retention unit,
- * removals (their delays do not count now), reads, a last checkpoint that says "clean".
+ * Closing goes in steps, each waiting for the one before: running checkpoint, retention unit and
+ * compaction, removals (their delays do not count now), reads, a last checkpoint that says "clean".
  */
 #include "storage/storage.h"
 
@@ -38,6 +38,9 @@ struct storage_config storage_config_default(void)
         .producers_max = 65536,
         .producer_expire_ms = INT64_C(86400000),
         .transactions_max = 262144,
+        .cleaner_enable = true,
+        .cleaner_backoff_ms = 15000,
+        .cleaner_dedupe_bytes = 32 << 20,
         .defaults = topic_config_default(),
     };
 }
@@ -118,6 +121,8 @@ int storage_apply(
         status = apply_log(storage, key, value, lsn);
     else if (kind == STORE_CLUSTER && value.data)
         status = apply_cluster(storage, key, value);
+    if (kind == STORE_SEGMENTS)
+        return value.data ? compaction_apply(storage, key, value, lsn) : -EUCLEAN;
     if (status == 0)
         store_put(&storage->store, kind, key, value, lsn);
     return status;
@@ -183,6 +188,7 @@ static struct storage *storage_create(
     checkpoint_init(storage);
     removals_init(storage);
     retention_init(storage);
+    compaction_init(storage);
     return storage;
 }
 
@@ -223,6 +229,7 @@ int storage_open(struct storage **ret_storage, const struct storage_config *conf
     }
     checkpoint_start_timer(storage);
     retention_start_timer(storage);
+    compaction_start_timer(storage);
     *ret_storage = storage;
     return 0;
 }
@@ -239,6 +246,7 @@ void storage_turn(struct storage *storage)
     checkpoint_step(storage);
     removals_step(storage);
     retention_step(storage);
+    compaction_step(storage);
     residents_trim(&storage->residents);
     if (!list_empty(&storage->topics.deleted))
         topics_reap(storage);
@@ -295,11 +303,13 @@ void storage_close_step(struct storage *storage)
     if (storage->writeback.full && storage->writeback.paused && storage->writeback.job_count == 0 &&
         storage->checkpoint.job_count == 0 && !storage->checkpoint.slot_job &&
         !storage->checkpoint.whole_job && !storage->removals.running && read_idle(storage) &&
-        wal_idle(storage->wal) && storage_is_durable(storage, wal_appended(storage->wal))) {
+        compaction_idle(storage) && wal_idle(storage->wal) &&
+        storage_is_durable(storage, wal_appended(storage->wal))) {
         close_finish(storage, -ENOSPC);
         return;
     }
-    if (storage->retention.committed || !removals_idle(storage) || !read_idle(storage))
+    if (storage->retention.committed || !compaction_idle(storage) || !removals_idle(storage) ||
+        !read_idle(storage))
         return;
     if (close_is_over(storage)) {
         close_finish(storage, 0);
@@ -317,6 +327,7 @@ void storage_destroy(struct storage *storage)
     storage->recovering = true; /* nothing begins any more */
     read_done(storage);
     retention_done(storage);
+    compaction_done(storage);
     checkpoint_done(storage);
     writeback_done(storage);
     removals_done(storage);

@@ -51,6 +51,10 @@ struct storage_config {
     uint32_t producers_max;     /* idempotent producers times logs; default 65,536 */
     int64_t producer_expire_ms; /* producer.id.expiration.ms; default one day */
     uint32_t transactions_max;  /* open or aborted, over all logs; default 262,144 (8 MiB) */
+    bool cleaner_enable;        /* log.cleaner.enable; default true */
+    int64_t cleaner_backoff_ms; /* log.cleaner.backoff.ms; default 15,000 */
+    uint64_t cleaner_dedupe_bytes;   /* memory for keys while a log is cleaned; default 32 MiB */
+    double cleaner_bytes_per_second; /* log.cleaner.io.max.bytes.per.second; 0: no limit */
     struct topic_config
         defaults; /* values of topics that do not set a key (the broker's log.* keys) */
     bool accept_loss;
@@ -235,6 +239,7 @@ enum store_kind {
     STORE_TOPIC = 1, /* storage's own up to 15 */
     STORE_LOG = 2,
     STORE_CLUSTER = 3,
+    STORE_SEGMENTS = 4,      /* an event, not kept: compaction replaced segments */
     STORE_OFFSET = 16,       /* group, topic id, partition → committed offset */
     STORE_GROUP = 17,        /* group → generation, protocol, members */
     STORE_PRODUCER_IDS = 18, /* the block of producer ids given out so far */
@@ -371,6 +376,9 @@ struct storage_stats {
     uint64_t writebacks, writeback_bytes, rolls, checkpoints, segments_deleted;
     uint64_t reads_ring, reads_warm, reads_cold;
     uint64_t replayed_records, recovery_ns;
+    uint64_t compactions; /* segments made in place of others */
+    uint64_t compaction_rounds, compaction_full_maps, compaction_bytes_in, compaction_bytes_out;
+    uint64_t compaction_records_dropped, compaction_horizons, logs_uncleanable;
 };
 struct storage_stats storage_stats(const struct storage *storage);
 
