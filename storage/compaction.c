@@ -167,6 +167,15 @@ static void producers_take(struct sieve *sieve, const struct log *log)
     producers_each(log->producers, producer_add, sieve);
 }
 
+static bool aborted_add(void *context, const struct aborted_transaction *aborted)
+{
+    struct sieve *sieve = context;
+    mem_grow(sieve->aborted, &sieve->aborted_capacity, sieve->aborted_count + 1);
+    sieve->aborted[sieve->aborted_count++] =
+        (struct sieve_aborted){ aborted->producer_id, aborted->first_offset, aborted->last_offset };
+    return true;
+}
+
 static void sources_take(struct cleaning *cleaning, const struct log *log, size_t count)
 {
     cleaning->sources = mem_zalloc(count, sizeof(*cleaning->sources));
@@ -217,6 +226,7 @@ static int round_begin(struct storage *storage, struct log *log, const struct ra
     compressor_init(&sieve->compressor);
     sources_take(cleaning, log, range->segments);
     producers_take(sieve, log);
+    log_each_aborted(log, log->start_offset, range->to, aborted_add, sieve);
     sieve_sort(sieve);
     random_bytes(storage->doors->random, secret, sizeof(secret));
     int status = offset_map_init(&sieve->map, (uint64_t)(range->to - range->from),
@@ -632,9 +642,13 @@ int compaction_apply(struct storage *storage, struct bytes key, struct bytes val
     if (!log || format != PUT_FORMAT || cursor.bad || cursor.left || dirty > log->end_offset)
         return -EUCLEAN;
     int status = log_replace(log, from, to, there ? &claim : NULL, lsn);
-    if (status == 0 && dirty >= 0)
-        log->body->first_dirty = dirty;
-    return status;
+    if (status < 0 || dirty < 0)
+        return status;
+    /* The data of aborted transactions below `dirty` is gone. A read that began before may still
+     * hold some, so it is not before the next round's end that they are forgotten. */
+    transactions_trim(log->body->transactions, log->body->first_dirty);
+    log->body->first_dirty = dirty;
+    return 0;
 }
 
 static void log_rows_save(const struct log_body *body, struct out *out)

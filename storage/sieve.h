@@ -58,7 +58,7 @@ struct sieve {
     struct sieve_producer *producers; /* sieve_sort orders them */
     size_t producer_count;
     struct sieve_aborted *aborted; /* sieve_sort orders them */
-    size_t aborted_count;
+    size_t aborted_count, aborted_capacity;
     /* result of learning: below it every key's newest offset is known */
     int64_t known_to;
     struct sieve_counts counts;

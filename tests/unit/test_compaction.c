@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <string.h>
 
 #include "protocol/base/mem.h"
 #include "protocol/record.h"
@@ -411,6 +411,114 @@ TEST(compaction, keeps_the_last_batch_of_a_live_producer)
     cr_assert_eq(batch.count, 0);
     buffer_unref(buffer);
     (void)check(&trial);
+    end(&trial);
+}
+
+static void commit_batch(struct trial *trial, const struct out *batch)
+{
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    unit_append(&unit.unit, trial->log, bytes_of(batch->data, batch->len));
+    unit_test_commit(&trial->test, &unit);
+    cr_assert_eq(unit.status, 0);
+    storage_test_wait(&trial->test, &unit.done);
+    unit_test_end(&unit);
+}
+
+/* key 0 is written in a transaction that ends so. */
+static void write_transaction(struct trial *trial, int32_t sequence, bool commit)
+{
+    struct batch_options options = batch_options_plain(CODEC_NONE);
+    struct batch_builder builder = { 0 };
+    struct out batch = { 0 }, marker = { 0 };
+    options.producer_id = 5;
+    options.producer_epoch = 0;
+    options.base_sequence = sequence;
+    options.attributes = BATCH_ATTRIBUTE_TRANSACTIONAL;
+    struct record_view record = {
+        .timestamp = 1, .key = bytes_text("key0"), .value = bytes_text(commit ? "1111" : "6666")
+    };
+    batch_builder_begin(&builder, &options);
+    cr_assert_eq(batch_builder_append(&builder, &record), 0);
+    cr_assert_eq(batch_builder_finish(&builder, NULL, &batch), 0);
+    batch_builder_done(&builder);
+    control_build(&marker, &options, commit, 1, 1);
+    commit_batch(trial, &batch);
+    commit_batch(trial, &marker);
+    out_done(&batch);
+    out_done(&marker);
+}
+
+static bool count_aborted(void *context, const struct aborted_transaction *aborted)
+{
+    (void)aborted;
+    ++*(int *)context;
+    return true;
+}
+
+static int aborted(const struct trial *trial)
+{
+    int count = 0;
+    log_each_aborted(trial->log, 0, INT64_MAX, count_aborted, &count);
+    return count;
+}
+
+TEST(compaction, aborted_data_goes_and_later_so_does_the_memory_of_it)
+{
+    struct trial trial;
+    begin(&trial);
+    write_transaction(&trial, 0, true);
+    write_transaction(&trial, 1, false);
+    for (int i = 1; i < 100; i++)
+        write_key(&trial, 1 + i % (KEYS - 1), false);
+    cr_assert_eq(aborted(&trial), 1);
+    pass(&trial, 3000);
+    struct buffer *buffer;
+    cr_assert_eq(storage_test_read(&trial.test, trial.log, 0, 400, &buffer), 0);
+    cr_assert_not_null(memmem(buffer->data, buffer->len, "1111", 4));
+    cr_assert_null(memmem(buffer->data, buffer->len, "6666", 4));
+    buffer_unref(buffer);
+    cr_assert_eq(aborted(&trial), 1, "somebody may be reading it");
+    for (int i = 1; i < 100; i++)
+        write_key(&trial, 1 + i % (KEYS - 1), false);
+    pass(&trial, 3000);
+    cr_assert_eq(aborted(&trial), 0);
+    storage_test_kill(&trial.test);
+    log_again(&trial);
+    cr_assert_eq(aborted(&trial), 0);
+    end(&trial);
+}
+
+TEST(compaction, an_open_transaction_holds_it_back)
+{
+    struct trial trial;
+    begin(&trial);
+    struct batch_options options = batch_options_plain(CODEC_NONE);
+    struct batch_builder builder = { 0 };
+    struct out batch = { 0 };
+    options.producer_id = 5;
+    options.producer_epoch = 0;
+    options.base_sequence = 0;
+    options.attributes = BATCH_ATTRIBUTE_TRANSACTIONAL;
+    struct record_view record = { .timestamp = 1, .key = bytes_text("key0") };
+    batch_builder_begin(&builder, &options);
+    cr_assert_eq(batch_builder_append(&builder, &record), 0);
+    cr_assert_eq(batch_builder_finish(&builder, NULL, &batch), 0);
+    batch_builder_done(&builder);
+    write_round(&trial, 5);
+    commit_batch(&trial, &batch);
+    out_done(&batch);
+    for (int i = 1; i < 200; i++)
+        write_key(&trial, 1 + i % (KEYS - 1), false);
+    pass(&trial, 5000);
+    cr_assert_eq(trial.log->last_stable_offset, 5);
+    cr_assert_eq(stats(&trial).compactions, 0);
+    batch = (struct out){ 0 };
+    control_build(&batch, &options, true, 1, 1);
+    commit_batch(&trial, &batch);
+    out_done(&batch);
+    pass(&trial, 5000);
+    cr_assert_gt(stats(&trial).compactions, 0);
     end(&trial);
 }
 
