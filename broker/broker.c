@@ -165,6 +165,16 @@ static void storage_failed(void *context, int status, const char *what)
     broker->hooks.failed(broker->hooks.context, status, what);
 }
 
+struct cleaner_config broker_cleaner(const struct broker_config *config)
+{
+    int64_t share = config->memory_limit / 8;
+    int64_t bytes = config->cleaner_dedupe_bytes < share ? config->cleaner_dedupe_bytes : share;
+    return (struct cleaner_config){ .enable = config->cleaner_enable,
+        .backoff_ms = config->cleaner_backoff_ms,
+        .dedupe_bytes = bytes > 0 ? (uint64_t)bytes : 0,
+        .bytes_per_second = config->cleaner_bytes_per_second };
+}
+
 static struct storage_config storage_settings(const struct broker_config *config)
 {
     struct storage_config settings = storage_config_default();
@@ -177,6 +187,7 @@ static struct storage_config storage_settings(const struct broker_config *config
     settings.interval_bytes = (uint64_t)config->durability_interval_bytes;
     settings.retention_check_ms = config->retention_check_ms;
     settings.producer_expire_ms = config->producer_id_expiration_ms;
+    settings.cleaner = broker_cleaner(config);
     if (config->disk_free_min_bytes >= 0)
         settings.disk_free_min = (uint64_t)config->disk_free_min_bytes;
     settings.defaults = config->topic_defaults;

@@ -97,6 +97,9 @@ struct answer_waiter {
 };
 void broker_answer_wait(struct broker *broker, struct answer_waiter *waiter);
 
+/* What the configuration means for compaction: the memory for keys is a share of memory.limit. */
+struct cleaner_config broker_cleaner(const struct broker_config *config);
+
 /* One line about what a client did wrong, LOG_WARNING; when too many come, only their number. */
 void broker_complain(struct broker *broker, const char *format, ...) PRINTF_LIKE(2, 3);
 

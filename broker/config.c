@@ -415,6 +415,7 @@ static void store_value(
         mem_free(*(char **)to);
         *(char **)to = text && *text ? mem_strdup(text) : NULL;
         return;
+    case STORE_DOUBLE: *(double *)to = text ? strtod(text, NULL) : 0; return;
     case STORE_BOOL: *(bool *)to = text && strcmp(text, "true") == 0; return;
     case STORE_INT32:
     case STORE_INT64: break;

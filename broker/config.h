@@ -152,6 +152,9 @@ struct broker_config {
     int64_t writeback_age_ms, checkpoint_ms;
     int64_t durability_interval_ms, durability_interval_bytes;
     int64_t retention_check_ms;
+    bool cleaner_enable;
+    int64_t cleaner_backoff_ms, cleaner_dedupe_bytes;
+    double cleaner_bytes_per_second;
     int64_t disk_free_min_bytes; /* -1: storage's own choice */
     uint32_t segment_files_max;  /* no key: what the limit of open files leaves; 0: not known */
     bool accept_loss; /* the option --accept-loss: open although acknowledged data is damaged */

@@ -10,6 +10,7 @@ enum config_store {
     STORE_BOOL,
     STORE_INT32,
     STORE_INT64,
+    STORE_DOUBLE,
     STORE_TEXT, /* char *, NULL for null or empty */
 };
 

@@ -155,10 +155,15 @@ static int16_t code_of_outcome(enum batch_outcome outcome)
     return KAFKA_ERROR_INVALID_RECORD;
 }
 
-static struct bytes fault_text(struct request *request, const struct record_error *error)
+static struct bytes fault_text(
+    struct request *request, const struct produce_part *part, const struct record_error *error)
 {
+    const struct topic *topic = storage_topic_by_id(request->broker->storage, &part->topic_id);
     switch (error->fault) {
-    case RECORD_NO_KEY: return bytes_text("a compacted topic takes no record without a key");
+    case RECORD_NO_KEY: /* Kafka's own words: clients show them to people, who search for them */
+        return answer_text(request,
+            "Compacted topic cannot accept message without key in topic partition %s-%d.",
+            topic ? topic->name : "", part->row->index);
     case RECORD_TIMESTAMP_TYPE:
         return bytes_text("the time of appending is the broker's to say, not the client's");
     case RECORD_TIMESTAMP_RANGE: break;
@@ -167,9 +172,10 @@ static struct bytes fault_text(struct request *request, const struct record_erro
         (long long)error->timestamp);
 }
 
-static void records_blame(struct request *request, const struct preparation *preparation,
-    struct produce_response_partition_produce_response *row)
+static void records_blame(struct request *request, const struct produce_part *part)
 {
+    const struct preparation *preparation = part->preparation;
+    struct produce_response_partition_produce_response *row = part->row;
     if (preparation->error_count == 0 || request->version < 8)
         return;
     row->record_errors = answer_array(request,
@@ -180,7 +186,7 @@ static void records_blame(struct request *request, const struct preparation *pre
     for (uint32_t i = 0; i < preparation->error_count; i++) {
         row->record_errors[i].batch_index = preparation->errors[i].index;
         row->record_errors[i].batch_index_error_message =
-            fault_text(request, &preparation->errors[i]);
+            fault_text(request, part, &preparation->errors[i]);
     }
 }
 
@@ -206,7 +212,7 @@ static bool part_is_good(struct request *request, struct produce_part *part)
         message = bytes_text("the batch could not be written anew for the topic");
     }
     row_refuse(part->row, code, message);
-    records_blame(request, preparation, part->row);
+    records_blame(request, part);
     return false;
 }
 

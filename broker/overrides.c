@@ -233,6 +233,8 @@ static void apply(struct overrides *overrides)
         overrides->live.log_level = overrides->log_level;
     storage_set_defaults(storage, &overrides->live.topic_defaults);
     storage_set_producer_expiration(storage, overrides->live.producer_id_expiration_ms);
+    struct cleaner_config cleaner = broker_cleaner(&overrides->live);
+    storage_set_cleaner(storage, &cleaner);
 }
 
 static void levels_read(struct overrides *overrides, bool complain)

@@ -27,5 +27,10 @@ static inline int64_t clock_wall_ms(struct clock *clock)
 }
 
 #define CLOCK_NS_PER_MS INT64_C(1000000)
+/* `ms` (≥ 0, as large as a configuration likes) after now_ns. */
+static inline int64_t clock_after_ms(int64_t now_ns, int64_t ms)
+{
+    return ms < (INT64_MAX - now_ns) / CLOCK_NS_PER_MS ? now_ns + ms * CLOCK_NS_PER_MS : INT64_MAX;
+}
 
 #endif

@@ -230,7 +230,7 @@ static int round_begin(struct storage *storage, struct log *log, const struct ra
     sieve_sort(sieve);
     random_bytes(storage->doors->random, secret, sizeof(secret));
     int status = offset_map_init(&sieve->map, (uint64_t)(range->to - range->from),
-        storage->config.cleaner_dedupe_bytes, secret);
+        storage->config.cleaner.dedupe_bytes, secret);
     if (status < 0) {
         round_free(round);
         return status;
@@ -260,8 +260,8 @@ static void look_later(struct storage *storage)
     if (storage->closing || storage->failed)
         return;
     timer_set(storage->doors->timers, &storage->compaction.timer,
-        clock_monotonic_ns(storage->doors->clock) +
-            storage->config.cleaner_backoff_ms * CLOCK_NS_PER_MS);
+        clock_after_ms(
+            clock_monotonic_ns(storage->doors->clock), storage->config.cleaner.backoff_ms));
 }
 
 static void round_stop(struct cleaning_round *round)
@@ -504,7 +504,7 @@ static void step_over(struct cleaning_round *round)
 static bool pace(struct cleaning_round *round)
 {
     struct storage *storage = round->storage;
-    double rate = storage->config.cleaner_bytes_per_second;
+    double rate = storage->config.cleaner.bytes_per_second;
     double wait_ns = rate > 0 ? (double)round->cleaning.moved / rate * NS_PER_S : 0;
     if (wait_ns < (double)CLOCK_NS_PER_MS)
         return false;
@@ -593,7 +593,16 @@ static void timer_fired(struct timer *timer)
 
 void compaction_start_timer(struct storage *storage)
 {
-    if (storage->config.cleaner_enable)
+    if (storage->config.cleaner.enable)
+        look_later(storage);
+}
+
+void storage_set_cleaner(struct storage *storage, const struct cleaner_config *cleaner)
+{
+    bool enable = storage->config.cleaner.enable;
+    storage->config.cleaner = *cleaner;
+    storage->config.cleaner.enable = enable;
+    if (enable && !storage->compaction.round)
         look_later(storage);
 }
 

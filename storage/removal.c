@@ -212,9 +212,7 @@ void removals_add_segment(struct storage *storage, struct segment *segment, uint
     struct removal *removal = removal_create(storage);
     int64_t delay_ms = segment->log->topic->config.file_delete_delay_ms;
     int64_t now_ns = clock_monotonic_ns(storage->doors->clock);
-    int64_t due_ns = delay_ms < (INT64_MAX - now_ns) / CLOCK_NS_PER_MS
-                         ? now_ns + delay_ms * CLOCK_NS_PER_MS
-                         : INT64_MAX;
+    int64_t due_ns = clock_after_ms(now_ns, delay_ms);
     removal->segment = segment;
     removal->lsn = lsn;
     removal->log = segment->log;

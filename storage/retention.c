@@ -102,8 +102,8 @@ static void timer_fired(struct timer *timer)
 void retention_start_timer(struct storage *storage)
 {
     timer_set(storage->doors->timers, &storage->retention.timer,
-        clock_monotonic_ns(storage->doors->clock) +
-            storage->config.retention_check_ms * CLOCK_NS_PER_MS);
+        clock_after_ms(
+            clock_monotonic_ns(storage->doors->clock), storage->config.retention_check_ms));
 }
 
 void retention_init(struct storage *storage)

@@ -38,9 +38,7 @@ struct storage_config storage_config_default(void)
         .producers_max = 65536,
         .producer_expire_ms = INT64_C(86400000),
         .transactions_max = 262144,
-        .cleaner_enable = true,
-        .cleaner_backoff_ms = 15000,
-        .cleaner_dedupe_bytes = 32 << 20,
+        .cleaner = { .enable = true, .backoff_ms = 15000, .dedupe_bytes = 32 << 20 },
         .defaults = topic_config_default(),
     };
 }

@@ -34,6 +34,14 @@ struct segment;
 /* ---- start and end ------------------------------------------------------------------------------
  */
 
+/* Compaction. */
+struct cleaner_config {
+    bool enable;             /* log.cleaner.enable; default true */
+    int64_t backoff_ms;      /* log.cleaner.backoff.ms; default 15,000 */
+    uint64_t dedupe_bytes;   /* memory for keys while a log is cleaned; default 32 MiB */
+    double bytes_per_second; /* log.cleaner.io.max.bytes.per.second; 0: no limit */
+};
+
 struct storage_config {
     const char *dir;            /* created if missing */
     uint32_t wal_file_bytes;    /* the ring; default 16 MiB */
@@ -51,10 +59,7 @@ struct storage_config {
     uint32_t producers_max;     /* idempotent producers times logs; default 65,536 */
     int64_t producer_expire_ms; /* producer.id.expiration.ms; default one day */
     uint32_t transactions_max;  /* open or aborted, over all logs; default 262,144 (8 MiB) */
-    bool cleaner_enable;        /* log.cleaner.enable; default true */
-    int64_t cleaner_backoff_ms; /* log.cleaner.backoff.ms; default 15,000 */
-    uint64_t cleaner_dedupe_bytes;   /* memory for keys while a log is cleaned; default 32 MiB */
-    double cleaner_bytes_per_second; /* log.cleaner.io.max.bytes.per.second; 0: no limit */
+    struct cleaner_config cleaner;
     struct topic_config
         defaults; /* values of topics that do not set a key (the broker's log.* keys) */
     bool accept_loss;
@@ -229,6 +234,8 @@ int unit_set_topic_config(struct unit *unit, struct storage *storage, struct top
 
 /* Other values for topics that do not set a key themselves; they hold at once, for all topics. */
 void storage_set_defaults(struct storage *storage, const struct topic_config *defaults);
+/* From now on; whether it is enabled stays as it is. */
+void storage_set_cleaner(struct storage *storage, const struct cleaner_config *cleaner);
 /* producer.id.expiration.ms, from now on. */
 void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms);
 

@@ -501,3 +501,20 @@ TEST(config, what_may_change_at_run_time_is_a_number_a_switch_or_a_topics_defaul
     /* A name that is misspelt in the list of those that are not topics' would be missing. */
     cr_assert_eq(dynamic, 34 + 29, "%zu", dynamic);
 }
+
+TEST(config, the_cleaners_keys)
+{
+    struct reading reading;
+    read_text(&reading, "log.cleaner.enable=false\nlog.cleaner.backoff.ms=7\n"
+                        "log.cleaner.dedupe.buffer.size=1000000\n"
+                        "log.cleaner.io.max.bytes.per.second=1.5e6\n");
+    cr_assert_str_eq(errors(&reading), "");
+    cr_assert_str_eq(warnings(&reading), "");
+    cr_assert_not(reading.config.cleaner_enable);
+    cr_assert_eq(reading.config.cleaner_backoff_ms, 7);
+    cr_assert_eq(reading.config.cleaner_dedupe_bytes, 1000000);
+    cr_assert_float_eq(reading.config.cleaner_bytes_per_second, 1.5e6, 0.1);
+    finish(&reading);
+    expect_error("log.cleaner.io.max.bytes.per.second=fast",
+        "f:1: log.cleaner.io.max.bytes.per.second=fast");
+}

@@ -417,7 +417,8 @@ TEST(handle_produce, a_compacted_topic_names_the_records_without_a_key)
         refused(&world, client, 8, cook(client, &recipe), KAFKA_ERROR_INVALID_RECORD);
     cr_assert_eq(part->record_errors_count, 3);
     cr_assert_eq(part->record_errors[2].batch_index, 2);
-    cr_assert_not_null(part->record_errors[2].batch_index_error_message.data);
+    cr_assert(bytes_equal_text(part->record_errors[2].batch_index_error_message,
+        "Compacted topic cannot accept message without key in topic partition t-0."));
     cr_assert_not_null(part->error_message.data);
     part = refused(&world, client, 7, cook(client, &recipe), KAFKA_ERROR_INVALID_RECORD);
     cr_assert_eq(part->record_errors_count, 0);
