@@ -218,7 +218,10 @@ int disk_posix_sync(struct disk_file *file)
 int disk_posix_sync_dir(struct disk *disk, const char *path)
 {
     (void)disk;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd;
+    do
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0)
         return -errno;
     int status = fsync(fd) < 0 ? -errno : 0;
