@@ -192,18 +192,17 @@ static struct storage *storage_create(
 
 static int space_min(struct storage *storage)
 {
-    uint64_t min = storage->config.disk_free_min;
-    if (min == STORAGE_DISK_FREE_AUTO) {
-        struct disk_space space;
-        int status = storage->disk->space(storage->doors->disk, storage->dir, &space);
-        if (status < 0) {
-            doors_say(storage->doors, LOG_ERROR, "can't tell the free space of %s: %s",
-                storage->dir, strerrordesc_np(-status));
-            return status;
-        }
-        min = space.total / 50 < (1 << 30) ? space.total / 50 : 1 << 30;
+    struct disk_space space;
+    int status = storage->disk->space(storage->doors->disk, storage->dir, &space);
+    if (status < 0) {
+        doors_say(storage->doors, LOG_ERROR, "can't tell the free space of %s: %s", storage->dir,
+            strerrordesc_np(-status));
+        return status;
     }
-    storage->writeback.disk_free_min = min;
+    uint64_t min = storage->config.disk_free_min;
+    if (min == STORAGE_DISK_FREE_AUTO)
+        min = space.total / 50 < (1 << 30) ? space.total / 50 : 1 << 30;
+    writeback_space(storage, space.available, min);
     return 0;
 }
 
@@ -238,6 +237,11 @@ void storage_turn(struct storage *storage)
 {
     if (storage->failed || storage->close_told) /* told soon: nothing begins any more */
         return;
+    if (storage->writeback.tell) {
+        storage->writeback.tell = false;
+        if (storage->hooks.space)
+            storage->hooks.space(storage->hooks.context);
+    }
     wal_turn(storage->wal);
     position_turn(storage);
     writeback_step(storage);

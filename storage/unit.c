@@ -18,6 +18,8 @@
 #include "storage/owner.h"
 #include "storage/position.h"
 
+enum { SPARE_PART = 8 }; /* of the ring, kept for units without records */
+
 /* ---- building ------------------------------------------------------------------------------ */
 
 void unit_init(struct unit *unit, void (*done)(struct unit *unit))
@@ -237,6 +239,11 @@ static void unit_level(struct storage *storage, struct unit *unit)
         wal_want_interval(storage->wal, unit->end_lsn);
 }
 
+static size_t spare(const struct storage *storage)
+{
+    return storage->config.wal_file_bytes / SPARE_PART;
+}
+
 int log_commit(struct storage *storage, struct unit *unit)
 {
     size_t size;
@@ -244,7 +251,11 @@ int log_commit(struct storage *storage, struct unit *unit)
     if (status < 0)
         return status;
     uint64_t begin = wal_appended(storage->wal);
-    status = wal_begin(storage->wal, size);
+    /* Records leave some room, so that what a full disk must still take (offsets, a topic's end)
+     * fits when the ring is full of records that can't be written back. */
+    status = unit->append_count ? wal_room(storage->wal, size + spare(storage)) : 0;
+    if (status == 0)
+        status = wal_begin(storage->wal, size);
     if (status == -EAGAIN || status == -ENOSPC)
         writeback_pressed(storage);
     if (status < 0)

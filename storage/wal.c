@@ -300,19 +300,26 @@ static int room_for(const struct wal *wal, uint64_t size)
     return 0;
 }
 
-int wal_begin(struct wal *wal, size_t size)
+int wal_room(struct wal *wal, size_t size)
 {
-    CHECK(!wal->in_group && size > 0 && size % WAL_HEAD_SIZE == 0);
     if (wal->failed)
         return -EIO;
-    if (size > wal->group_max)
-        return -EMSGSIZE;
     int status = room_for(wal, size);
     if (status < 0) {
         wal->starved = size;
         prepare_if_wanted(wal);
-        return status;
     }
+    return status;
+}
+
+int wal_begin(struct wal *wal, size_t size)
+{
+    CHECK(!wal->in_group && size > 0 && size % WAL_HEAD_SIZE == 0);
+    if (size > wal->group_max)
+        return wal->failed ? -EIO : -EMSGSIZE;
+    int status = wal_room(wal, size);
+    if (status < 0)
+        return status;
     bool file;
     (void)plan(wal, size, &file);
     if (!wal->resumed && within(wal, wal->appended) != 0)

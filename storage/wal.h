@@ -124,6 +124,9 @@ static inline size_t wal_record_size(size_t len)
  * made; -ENOSPC: another file is needed, none can be recycled, and the disk is full (tried again
  * each second). After both `space` will be called. -EMSGSIZE: above wal_group_max; -EIO: failed. */
 int wal_begin(struct wal *wal, size_t size) MUST_CHECK;
+/* Would `size` bytes fit, a group and what shall still fit behind it? As wal_begin, but nothing is
+ * begun. */
+int wal_room(struct wal *wal, size_t size) MUST_CHECK;
 /* The returned memory of head->len bytes in the ring is filled by the caller before wal_end; it
  * stays valid and unchanged until its position is released. */
 uint8_t *wal_add(struct wal *wal, const struct wal_head *head, uint64_t *ret_lsn);

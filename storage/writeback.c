@@ -51,6 +51,7 @@ struct writeback_job {
     struct run runs[WRITEBACK_RUNS_MAX];
     uint32_t run_count;
     uint64_t len;
+    uint64_t takes;  /* of the disk, at most */
     char *space_dir; /* look at the free space, or NULL */
     struct disk_space space;
     int space_status;
@@ -134,6 +135,7 @@ void writeback_disk_full(struct storage *storage, int status)
         doors_say(storage->doors, LOG_ERROR,
             "the disk of %s takes no more (%s): appends are refused until it does", storage->dir,
             status ? strerrordesc_np(-status) : "too little free space");
+    storage->writeback.tell |= !storage->writeback.full;
     storage->writeback.full = true;
     storage->writeback.paused |= status != 0;
     timer_set(storage->doors->timers, &storage->writeback.retry_timer,
@@ -206,12 +208,20 @@ static void job_forget(struct writeback_job *job)
     mem_free(job);
 }
 
+void writeback_space(struct storage *storage, uint64_t available, uint64_t min)
+{
+    storage->writeback.disk_free_min = min;
+    storage->writeback.space_left = available > min ? (available - min) / 2 : 0;
+}
+
 static void space_look(struct storage *storage, const struct writeback_job *job)
 {
     storage->writeback.space_at_ns = clock_monotonic_ns(storage->doors->clock);
     if (job->space_status < 0)
         return; /* not known: a write will tell */
-    if (job->space.available < storage->writeback.disk_free_min)
+    uint64_t min = storage->writeback.disk_free_min;
+    writeback_space(storage, job->space.available, min);
+    if (job->space.available < min)
         writeback_disk_full(storage, 0);
     else
         disk_has_room(storage);
@@ -272,6 +282,8 @@ static uint64_t allocation(const struct storage *storage, const struct run *run)
         step = ALLOCATE_STEP_MAX;
     if (step < run->len)
         step = run->len;
+    if (step > storage->writeback.space_left) /* others need it more */
+        return 0;
     return run->position + step > max ? max - run->position : step;
 }
 
@@ -331,6 +343,7 @@ static void run_begin(struct storage *storage, struct writeback_job *job, struct
     run_gather(storage, run);
     run_prepare(storage, run);
     job->len += run->len;
+    job->takes += run->len > run->allocate ? run->len : run->allocate;
 }
 
 int writeback_now(struct segment *segment, struct bytes bytes)
@@ -431,7 +444,9 @@ static void job_begin(struct storage *storage, uint64_t below)
            (log = next_log(storage, below)))
         run_begin(storage, job, log);
     int64_t now_ns = clock_monotonic_ns(storage->doors->clock);
-    if (writeback->space_at_ns == INT64_MIN ||
+    bool much = job->takes > writeback->space_left;
+    writeback->space_left -= much ? writeback->space_left : job->takes;
+    if (much || writeback->space_at_ns == INT64_MIN ||
         now_ns - writeback->space_at_ns >= WRITEBACK_RETRY_MS * CLOCK_NS_PER_MS) {
         writeback->space_at_ns = now_ns;
         job->space_dir = mem_strdup(storage->dir);

@@ -49,9 +49,11 @@ struct writeback {
     uint64_t wanted;     /* the checkpoint wants bytes below */
     bool pressed;        /* somebody waits for room in the ring */
     bool full;           /* the disk is: appends are refused */
+    bool tell;           /* who waits for room in the ring asks again, to hear that */
     bool paused;         /* until the retry timer fires */
     bool no_fallocate;   /* the file system can't */
     int64_t space_at_ns; /* free space was looked at then */
+    uint64_t space_left; /* bytes to be written until it is looked at again */
     uint64_t disk_free_min;
     struct timer age_timer, retry_timer;
 };
@@ -76,6 +78,8 @@ int writeback_now(struct segment *segment, struct bytes bytes) MUST_CHECK;
 void writeback_requeue(struct log *log);
 /* The log leaves. */
 void writeback_forget(struct log *log);
+/* The disk has that much room, of which `min` is to stay free. */
+void writeback_space(struct storage *storage, uint64_t available, uint64_t min);
 /* The disk said -ENOSPC or so to somebody: refuse appends, look again every second. */
 void writeback_disk_full(struct storage *storage, int status);
 /* Errors that pass when somebody makes room. */

@@ -297,7 +297,8 @@ bool doors_test_said(const struct doors_test *test, const char *text)
 
 void doors_test_begin(struct doors_test *test)
 {
-    char base[] = "/tmp/millrace-test-XXXXXX";
+    const char *parent = getenv("TMPDIR");
+    char *base = mem_printf("%s/millrace-test-XXXXXX", parent ? parent : "/tmp");
     *test = (struct doors_test){
         .disk = { .table = &wrap_table },
         .free_bytes = UINT64_MAX,
@@ -309,7 +310,7 @@ void doors_test_begin(struct doors_test *test)
         .said = mem_strdup(""),
     };
     CHECK(mkdtemp(base));
-    test->base = mem_strdup(base);
+    test->base = base;
     test->dir = mem_printf("%s/data", base);
     list_init(&test->failing);
     list_init(&test->submitted);

