@@ -3,8 +3,9 @@
 A few k here; the long command of tests/README.md: FAIL_EVERY=1 tests/wire/fail_call.py
 
 A fixed piece of a broker's life (start, topics, batches into several segments, offsets, checkpoints, a topic
-deleted, reads, a kill -9, recovery, more batches, a clean stop) runs on the plain disk below fail_call.c, which makes one call
-fail, each time the next one, with each of EIO, ENOSPC, EMFILE, EINTR and short transfers. Good is:
+deleted, reads, a kill -9, recovery, more batches, a clean stop) runs on the plain disk below fail_call.c,
+which makes one call fail, each time the next one, with each of EIO, ENOSPC, EMFILE, EINTR and short
+transfers. Good is:
 
     the broker says why and ends (fail-stop); or
     it answers what it can't do with an error and goes on
