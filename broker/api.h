@@ -50,6 +50,18 @@ void handle_init_producer_id(struct request *request);
 void handle_alter_configs(struct request *request);
 void handle_incremental_alter_configs(struct request *request);
 void handle_list_config_resources(struct request *request);
+void handle_delete_records(struct request *request);
+void handle_delete_groups(struct request *request);
+void handle_offset_delete(struct request *request);
+void handle_elect_leaders(struct request *request);
+void handle_alter_partition_reassignments(struct request *request);
+void handle_list_partition_reassignments(struct request *request);
+void handle_alter_replica_log_dirs(struct request *request);
+void handle_describe_log_dirs(struct request *request);
+void handle_describe_producers(struct request *request);
+void handle_describe_topic_partitions(struct request *request);
+void handle_update_features(struct request *request);
+void handle_describe_quorum(struct request *request);
 void handle_describe_configs(struct request *request);
 void handle_describe_cluster(struct request *request);
 

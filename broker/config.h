@@ -111,6 +111,7 @@ struct broker_config {
     /* topics */
     struct topic_config topic_defaults;
     int32_t num_partitions;
+    int32_t partitions_per_answer_max; /* of DescribeTopicPartitions */
     bool auto_create_topics, delete_topics;
     bool replication_factor_clamp; /* take any replication factor as 1 */
 

@@ -16,33 +16,32 @@
 
 #include "broker/config_table.h"
 
-#define WHY_ACL              "Belongs to the authorizer, which is refused."
-#define WHY_CHECKPOINT       "Checkpoints follow checkpoint.interval.ms."
-#define WHY_CLEANER          "Sizes Kafka's log cleaner."
-#define WHY_CLIENT           "Concerns connections that a broker opens; this one opens none."
-#define WHY_CONSUMER         "Groups of the newer consumer protocol (KIP-848) are not served yet."
-#define WHY_CORDONED         "There is one data directory."
-#define WHY_METRICS          "Kafka's metrics and their reporters do not exist here."
-#define WHY_OFFSETS          "Offsets and groups are in the data directory, not in a topic."
-#define WHY_OFFSETS_KEPT     "Committed offsets are kept: nothing lets them expire yet."
-#define WHY_ONE_COPY         "On one node a topic has one copy."
-#define WHY_ONE_NODE         "One node: there is no other broker to talk to."
-#define WHY_PARTITIONS_LIMIT "Limits DescribeTopicPartitions, which is not served yet."
-#define WHY_PROTOCOLS        "Groups of the classic protocol are the only ones served yet."
-#define WHY_PURGATORY        "Waiting requests are not kept in a purgatory that needs purging."
-#define WHY_QUEUED           "Limits per connection and memory.limit take its place."
-#define WHY_QUORUM           "No controllers and no metadata log: state is in the data directory."
-#define WHY_QUOTA            "Quotas are not served yet."
-#define WHY_REMOTE           "Remote storage is not served yet."
-#define WHY_REMOVED          "Kafka 4 knows it no longer, and neither changes anything here."
-#define WHY_SASL             "SASL is not served yet: a listener that asks for it is refused."
-#define WHY_SESSIONS         "Fetch sessions are not kept: every fetch names what it wants."
-#define WHY_SHARE            "Share groups are not served yet."
-#define WHY_STREAMS          "Groups of Kafka Streams' own protocol (KIP-1071) are not served yet."
-#define WHY_THREADS          "One loop and a small pool do the work; there are no threads to count."
-#define WHY_TLS              "TLS is not served yet: a listener that asks for it is refused."
-#define WHY_TOKEN            "Delegation tokens are not served yet."
-#define WHY_TRANSACTION      "Transactions of clients are not served yet."
+#define WHY_ACL          "Belongs to the authorizer, which is refused."
+#define WHY_CHECKPOINT   "Checkpoints follow checkpoint.interval.ms."
+#define WHY_CLEANER      "Sizes Kafka's log cleaner."
+#define WHY_CLIENT       "Concerns connections that a broker opens; this one opens none."
+#define WHY_CONSUMER     "Groups of the newer consumer protocol (KIP-848) are not served yet."
+#define WHY_CORDONED     "There is one data directory."
+#define WHY_METRICS      "Kafka's metrics and their reporters do not exist here."
+#define WHY_OFFSETS      "Offsets and groups are in the data directory, not in a topic."
+#define WHY_OFFSETS_KEPT "Committed offsets are kept: nothing lets them expire yet."
+#define WHY_ONE_COPY     "On one node a topic has one copy."
+#define WHY_ONE_NODE     "One node: there is no other broker to talk to."
+#define WHY_PROTOCOLS    "Groups of the classic protocol are the only ones served yet."
+#define WHY_PURGATORY    "Waiting requests are not kept in a purgatory that needs purging."
+#define WHY_QUEUED       "Limits per connection and memory.limit take its place."
+#define WHY_QUORUM       "No controllers and no metadata log: state is in the data directory."
+#define WHY_QUOTA        "Quotas are not served yet."
+#define WHY_REMOTE       "Remote storage is not served yet."
+#define WHY_REMOVED      "Kafka 4 knows it no longer, and neither changes anything here."
+#define WHY_SASL         "SASL is not served yet: a listener that asks for it is refused."
+#define WHY_SESSIONS     "Fetch sessions are not kept: every fetch names what it wants."
+#define WHY_SHARE        "Share groups are not served yet."
+#define WHY_STREAMS      "Groups of Kafka Streams' own protocol (KIP-1071) are not served yet."
+#define WHY_THREADS      "One loop and a small pool do the work; there are no threads to count."
+#define WHY_TLS          "TLS is not served yet: a listener that asks for it is refused."
+#define WHY_TOKEN        "Delegation tokens are not served yet."
+#define WHY_TRANSACTION  "Transactions of clients are not served yet."
 
 /* Of no effect: default, range or choices, and why. */
 #define UNUSED(key_name, key_type, text, why)                                                      \
@@ -408,8 +407,8 @@ static const struct config_key keys[] = {
         "HOST:COUNT pairs with other limits than max.connections.per.ip."),
     UNUSED_NUMBER(
         "max.incremental.fetch.session.cache.slots", INT, "1000", 0, INT32_MAX, WHY_SESSIONS),
-    UNUSED_NUMBER(
-        "max.request.partition.size.limit", INT, "2000", 1, INT32_MAX, WHY_PARTITIONS_LIMIT),
+    NUMBER("max.request.partition.size.limit", INT, "2000", 1, INT32_MAX, INT32,
+        partitions_per_answer_max, "Most partitions in one answer of DescribeTopicPartitions."),
     NUMBER("memory.limit", LONG, NULL, 67108864, INT64_C(1125899906842624), INT64, memory_limit,
         "The process's budget of memory; default 256 MiB, or half of the container's limit if that "
         "is less."),

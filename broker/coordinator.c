@@ -253,6 +253,11 @@ void coordinator_put_offset(struct unit *unit, struct bytes group, const struct 
 {
     struct out key = { 0 }, value = { 0 };
     offset_key(&key, group, topic, partition);
+    if (!offset) {
+        unit_put(unit, STORE_OFFSET, bytes_of(key.data, key.len), bytes_of(NULL, 0));
+        out_done(&key);
+        return;
+    }
     le_put64(out_add(&value, 8), (uint64_t)offset->offset);
     le_put32(out_add(&value, 4), (uint32_t)offset->leader_epoch);
     le_put64(out_add(&value, 8), (uint64_t)offset->commit_ms);
@@ -320,6 +325,35 @@ void coordinator_each_offset(struct coordinator *coordinator, struct bytes group
     store_each(coordinator->broker->storage, STORE_OFFSET, bytes_of(key.data, key.len),
         each_offset_visit, &visit);
     out_done(&key);
+}
+
+struct offsets_deletion {
+    struct unit *unit;
+    struct bytes group;
+};
+
+static void offset_delete(void *context, const struct uuid *topic, int32_t partition,
+    const struct committed_offset *offset, uint64_t lsn)
+{
+    struct offsets_deletion *deletion = context;
+    (void)offset;
+    (void)lsn;
+    coordinator_put_offset(deletion->unit, deletion->group, topic, partition, NULL);
+}
+
+void coordinator_delete_group(
+    struct coordinator *coordinator, struct unit *unit, const struct group *group)
+{
+    struct offsets_deletion deletion = { unit, bytes_text(group->id) };
+    coordinator_each_offset(coordinator, deletion.group, offset_delete, &deletion);
+    unit_put(unit, STORE_GROUP, deletion.group, bytes_of(NULL, 0));
+}
+
+void coordinator_drop_group(struct coordinator *coordinator, struct bytes id)
+{
+    struct group *group = coordinator_group(coordinator, id);
+    if (group)
+        group_remove(coordinator, group);
 }
 
 /* ---- start and end ---- */

@@ -38,6 +38,12 @@ struct group *coordinator_group_make(struct coordinator *coordinator, struct byt
 /* In the order of their making: NULL is before the first. */
 struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after);
 
+/* Adds to the unit that the group, which is empty, and all its offsets go; coordinator_drop_group
+ * when it was committed. */
+void coordinator_delete_group(
+    struct coordinator *coordinator, struct unit *unit, const struct group *group);
+void coordinator_drop_group(struct coordinator *coordinator, struct bytes id);
+
 /* ---- offsets ---- */
 
 struct committed_offset {
@@ -47,6 +53,7 @@ struct committed_offset {
     struct bytes metadata; /* valid until the next log_commit */
 };
 
+/* offset NULL: it goes. */
 void coordinator_put_offset(struct unit *unit, struct bytes group, const struct uuid *topic,
     int32_t partition, const struct committed_offset *offset);
 /* False: none. *ret_lsn: wait for it before telling (request_depends). */

@@ -2,11 +2,14 @@
  * handle_api_versions.c - what is offered: the first question of every client (KIP-35, KIP-511).
  *
  * A version that nobody here knows is answered all the same, in the form of version 0 with
- * UNSUPPORTED_VERSION and the range that is served, so that a newer client can ask again. No
- * feature is told: transactions of version 2 and the newer groups are not served.
+ * UNSUPPORTED_VERSION and the range that is served, so that a newer client can ask again.
+ *
+ * Features (feature_levels.h) are told from version 3 on; those whose lowest level is 0 only from version
+ * 4 on, for older clients take a 0 there as an error (KAFKA-17011).
  */
+#include "broker/answer.h"
 #include "broker/api.h"
-#include "broker/request.h"
+#include "broker/feature_levels.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
 
@@ -45,6 +48,31 @@ static bool list_apis(struct request *request, struct api_versions_response *ans
     return true;
 }
 
+static bool list_features(struct request *request, struct api_versions_response *answer)
+{
+    size_t count;
+    const struct feature *table = features(&count);
+    answer->supported_features =
+        answer_array(request, &api_versions_response_supported_feature_key_table, (int32_t)count);
+    answer->finalized_features =
+        answer_array(request, &api_versions_response_finalized_feature_key_table, (int32_t)count);
+    if (!answer->supported_features || !answer->finalized_features)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes name = bytes_text(table[i].name);
+        if (table[i].min > 0 || request->version >= 4)
+            answer->supported_features[answer->supported_features_count++] =
+                (struct api_versions_response_supported_feature_key){ name, table[i].min,
+                    table[i].max };
+        if (table[i].level > 0)
+            answer->finalized_features[answer->finalized_features_count++] =
+                (struct api_versions_response_finalized_feature_key){ name, table[i].level,
+                    table[i].level };
+    }
+    answer->finalized_features_epoch = features_epoch();
+    return true;
+}
+
 /* Only our own row. */
 static bool list_self(struct request *request, struct api_versions_response *answer)
 {
@@ -72,7 +100,8 @@ void handle_api_versions(struct request *request)
                                             !software_name(body->client_software_version))) {
         answer->error_code = KAFKA_ERROR_INVALID_REQUEST;
     } else {
-        listed = list_apis(request, answer);
+        listed =
+            list_apis(request, answer) && (request->version < 3 || list_features(request, answer));
     }
     if (listed)
         request_finish(request);

@@ -362,6 +362,11 @@ bool storage_was_unclean(const struct storage *storage)
     return storage->unclean;
 }
 
+uint32_t storage_epoch(const struct storage *storage)
+{
+    return storage->epoch;
+}
+
 void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms)
 {
     storage->producers.expire_ms = expire_ms;

@@ -92,6 +92,8 @@ void storage_turn(struct storage *storage);
 /* The cluster's id (Kafka's 22 characters), made at the first start. Valid as long as the storage.
  */
 const char *storage_cluster_id(const struct storage *storage);
+/* The leader epoch of this life; the same for all logs. */
+uint32_t storage_epoch(const struct storage *storage);
 /* True if the last stop was not clean: leader epochs were raised. */
 bool storage_was_unclean(const struct storage *storage);
 
