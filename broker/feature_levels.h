@@ -1,8 +1,8 @@
 /*
- * feature_levels.h - the feature levels that Kafka 4.3 knows (KIP-584), and which of them this broker is
- * at. ApiVersions tells them; clients choose by them (transaction.version), and so do
- * kafka-features and people's tests. They are what the program can do, so they change with the
- * program only.
+ * feature_levels.h - the features that Kafka 4.3 knows (KIP-584), and the level of each here.
+ *
+ * ApiVersions tells them; clients choose by them (transaction.version), and so do kafka-features
+ * and people's tests. They are what the program can do, so they change with the program only.
  */
 #ifndef BROKER_FEATURE_LEVELS_H
 #define BROKER_FEATURE_LEVELS_H

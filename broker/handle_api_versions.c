@@ -4,8 +4,8 @@
  * A version that nobody here knows is answered all the same, in the form of version 0 with
  * UNSUPPORTED_VERSION and the range that is served, so that a newer client can ask again.
  *
- * Features (feature_levels.h) are told from version 3 on; those whose lowest level is 0 only from version
- * 4 on, for older clients take a 0 there as an error (KAFKA-17011).
+ * Features (feature_levels.h) are told from version 3 on; those whose lowest level is 0 only from
+ * version 4 on, for older clients take a 0 there as an error (KAFKA-17011).
  */
 #include "broker/answer.h"
 #include "broker/api.h"

@@ -350,6 +350,7 @@ TEST(handle_cluster, pages_follow_one_another)
                     page(client, &pages, all ? none : named, limit);
                 int32_t count = 0;
                 for (int32_t t = 0; t < answer->topics_count; t++) {
+                    cr_assert_gt(answer->topics[t].partitions_count, 0);
                     cr_assert_eq(answer->topics[t].error_code, 0);
                     for (int32_t p = 0; p < answer->topics[t].partitions_count; p++, count++) {
                         size_t len = strlen(seen);
