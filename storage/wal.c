@@ -705,19 +705,46 @@ static int open_without_headers(struct wal *wal)
     return 0;
 }
 
-/* Files above files_max that nothing needs (files_max was greater once). */
+/* Files above files_max that nothing needs (files_max was greater once); from the last one down, so
+ * that no hole is made. */
 static void drop_surplus(struct wal *wal)
 {
-    for (size_t i = wal->config.files_max; i < wal->files.count; i++) {
+    struct disk *disk = wal->doors->disk;
+    for (size_t i = wal->files.count; i-- > wal->config.files_max;) {
         struct wal_slot *slot = &wal->files.slots[i];
-        if (slot->state != WAL_SLOT_FREE)
-            continue;
+        if (slot->state == WAL_SLOT_USED)
+            return;
         char path[4096];
         wal_files_path(&wal->files, i, path, sizeof(path));
-        wal->doors->disk->table->close(slot->file);
+        if (slot->file)
+            disk->table->close(slot->file);
         *slot = (struct wal_slot){ .state = WAL_SLOT_EMPTY };
-        (void)wal->doors->disk->table->remove(wal->doors->disk, path); /* it only takes space */
+        /* It only takes space. Each removal is durable before the next: else a crash could keep the
+         * second and not the first. */
+        int status = disk->table->remove(disk, path);
+        if (status == 0)
+            status = disk->table->sync_dir(disk, wal->config.dir);
+        if (status < 0 && status != -ENOENT)
+            return;
     }
+}
+
+/* Files are made in the order of their names, and each is on the medium before the next: one that
+ * is not there was removed, perhaps the newest with all that tells of it. */
+static int holes_check(struct wal *wal)
+{
+    bool above = false;
+    int status = 0;
+    for (size_t i = wal->files.count; i-- > 0;) {
+        bool there = wal->files.slots[i].file != NULL;
+        if (above && !there) {
+            doors_say(wal->doors, LOG_ERROR, "%s/%04zu.wal is missing%s", wal->config.dir, i,
+                wal->config.accept_loss ? "; what it may have held is given up" : "");
+            status = wal->config.accept_loss ? 0 : -EUCLEAN;
+        }
+        above |= there;
+    }
+    return status;
 }
 
 static void stand_at(struct wal *wal, const struct wal_end *end)
@@ -772,6 +799,8 @@ static int open_files(
     bool lost = false;
     int status = wal_files_open(&wal->files, wal->doors, wal->config.dir, wal->config.files_max);
     wal->files.prepared = wal_prepared;
+    if (status == 0)
+        status = holes_check(wal);
     if (status < 0)
         return status;
     if (wal->files.format.file_bytes == 0) {

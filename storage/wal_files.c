@@ -325,10 +325,11 @@ static void prepare_run(struct work_job *job)
     prepare->status = status;
     if (status == 0 || !prepare->file)
         return;
+    /* Gives the space back; the name stays, or there would be a hole before files of earlier lives.
+     */
+    (void)disk->truncate(prepare->file, 0);
     disk->close(prepare->file);
     prepare->file = NULL;
-    /* Gives the space back; what stays is taken up by the next try. */
-    (void)disk->remove(files->doors->disk, prepare->path);
 }
 
 static void prepare_done(struct work_job *job)

@@ -29,6 +29,7 @@ struct inode {
     uint32_t references; /* names on either side, and open files */
     bool locked, direct; /* direct: how it was opened last */
     uint64_t id;
+    struct inode *copy; /* while an image is made */
 };
 
 struct name {
@@ -452,6 +453,10 @@ static int file_sync(struct sim *sim, struct inode *inode)
         sync_spoil(sim, inode);
         return -EIO;
     }
+    if (hit(sim, sim->faults.sync_no_space, &sim->counts.sync_no_space)) {
+        sync_spoil(sim, inode);
+        return -ENOSPC;
+    }
     if (!sim->faults.skip_sync)
         inode_settle(inode);
     return 0;
@@ -471,6 +476,8 @@ static int sim_sync_dir(struct disk *disk, const char *path)
     if (status < 0)
         return status;
     sim->counts.dir_syncs++;
+    if (hit(sim, sim->faults.dir_error, &sim->counts.dir_errors))
+        return -EIO; /* a journal that failed stays failed: nothing is taken for clean */
     if (sim->faults.skip_sync_dir)
         return 0;
     list_foreach_safe (node, following, &sim->names) {
@@ -588,11 +595,26 @@ static void disk_flush_cache(struct sim *sim)
         inode_settle(list_entry(node, struct inode, link));
 }
 
+/* An asynchronous write in flight: each of its sectors arrived or not. */
+static void op_tear(struct sim *sim, const struct disk_op *op)
+{
+    if (op->kind == DISK_OP_SYNC)
+        return;
+    sim->counts.torn_writes++;
+    for (size_t at = 0; at < op->len; at += SIM_SECTOR) {
+        size_t part = op->len - at < SIM_SECTOR ? op->len - at : SIM_SECTOR;
+        if (random_chance(&sim->random, 1, 2))
+            inode_write(op->file->inode, op->position + at, (const uint8_t *)op->data + at, part);
+    }
+}
+
 static int op_write(struct sim *sim, struct disk_op *op)
 {
     int status = write_fault(sim, op->file, op->position + op->len);
-    if (status < 0)
+    if (status < 0) {
+        op_tear(sim, op);
         return status;
+    }
     inode_write(op->file->inode, op->position, op->data, op->len);
     if (op->kind != DISK_OP_WRITE_DURABLE)
         return 0;
@@ -690,34 +712,16 @@ void disk_sim_init(struct sim *sim)
     sim->disk.table = &table;
 }
 
+static void disk_drop(struct list *names);
+
 void disk_sim_done(struct sim *sim)
 {
     disk_sim_crash(sim, false);
-    list_foreach_safe (node, following, &sim->names) {
-        struct name *name = list_entry(node, struct name, link);
-        name_see(name, NULL);
-        inode_unref(name->medium);
-        list_remove(&name->link);
-        mem_free(name->path);
-        mem_free(name);
-    }
+    disk_drop(&sim->names);
     CHECK(list_empty(&sim->files)); /* else a disk file was never closed */
 }
 
 /* ---- crashes ---- */
-
-/* An asynchronous write in flight: each of its sectors arrived or not. */
-static void op_tear(struct sim *sim, const struct disk_op *op)
-{
-    if (op->kind == DISK_OP_SYNC)
-        return;
-    sim->counts.torn_writes++;
-    for (size_t at = 0; at < op->len; at += SIM_SECTOR) {
-        size_t part = op->len - at < SIM_SECTOR ? op->len - at : SIM_SECTOR;
-        if (random_chance(&sim->random, 1, 2))
-            inode_write(op->file->inode, op->position + at, (const uint8_t *)op->data + at, part);
-    }
-}
 
 static void inode_lose(struct sim *sim, struct inode *inode)
 {
@@ -781,6 +785,130 @@ int sim_flip(struct sim *sim, const char *path, uint64_t position, uint8_t mask)
     name->seen->seen[position] ^= mask;
     name->seen->medium[position] ^= mask;
     return 0;
+}
+
+static struct inode *inode_at(struct sim *sim, const char *path, uint64_t end)
+{
+    struct name *name = name_find(sim, path);
+    return name && name->seen && end <= name->seen->seen_size ? name->seen : NULL;
+}
+
+int sim_misdirect(struct sim *sim, const char *from, uint64_t from_position, const char *to,
+    uint64_t to_position, size_t len)
+{
+    struct inode *source = inode_at(sim, from, from_position + len);
+    struct inode *target = inode_at(sim, to, to_position + len);
+    if (!source || !target)
+        return -ENOENT;
+    memmove(target->seen + to_position, source->seen + from_position, len);
+    memcpy(target->medium + to_position, target->seen + to_position, len);
+    return 0;
+}
+
+int sim_zero(struct sim *sim, const char *path, uint64_t position, size_t len)
+{
+    struct inode *inode = inode_at(sim, path, position + len);
+    if (!inode)
+        return -ENOENT;
+    memset(inode->seen + position, 0, len);
+    memset(inode->medium + position, 0, len);
+    return 0;
+}
+
+int sim_lose(struct sim *sim, const char *path)
+{
+    struct name *name = name_find(sim, path);
+    if (!name || !name->seen)
+        return -ENOENT;
+    name_see(name, NULL);
+    name_settle(name);
+    name_drop_if_gone(name);
+    return 0;
+}
+
+/* ---- images ---- */
+
+struct sim_image {
+    struct list files, names;
+};
+
+static struct inode *inode_copy(const struct inode *inode)
+{
+    struct inode *copy = mem_zalloc(1, sizeof(*copy));
+    *copy = (struct inode){
+        .seen_size = inode->seen_size,
+        .medium_size = inode->medium_size,
+        .capacity = inode->capacity,
+        .direct = inode->direct,
+        .id = inode->id,
+    };
+    if (!inode->capacity)
+        return copy;
+    copy->seen = mem_alloc(inode->capacity);
+    copy->medium = mem_alloc(inode->capacity);
+    copy->marks = mem_alloc(inode->capacity / SIM_SECTOR);
+    memcpy(copy->seen, inode->seen, inode->capacity);
+    memcpy(copy->medium, inode->medium, inode->capacity);
+    memcpy(copy->marks, inode->marks, inode->capacity / SIM_SECTOR);
+    return copy;
+}
+
+/* Order, and so every later choice by a seed, stays the same. */
+static void disk_copy(
+    struct list *files, struct list *names, const struct list *from_files, const struct list *from)
+{
+    list_foreach (node, from_files) {
+        struct inode *inode = list_entry(node, struct inode, link);
+        inode->copy = inode_copy(inode);
+        list_append(files, &inode->copy->link);
+    }
+    list_foreach (node, from) {
+        const struct name *name = list_entry(node, struct name, link);
+        struct name *copy = mem_zalloc(1, sizeof(*copy));
+        *copy = *name;
+        copy->path = mem_strdup(name->path);
+        copy->seen = name->seen ? inode_ref(name->seen->copy) : NULL;
+        copy->medium = name->medium ? inode_ref(name->medium->copy) : NULL;
+        list_append(names, &copy->link);
+    }
+}
+
+static void disk_drop(struct list *names)
+{
+    list_foreach_safe (node, following, names) {
+        struct name *name = list_entry(node, struct name, link);
+        inode_unref(name->seen);
+        inode_unref(name->medium);
+        list_remove(&name->link);
+        mem_free(name->path);
+        mem_free(name);
+    }
+}
+
+struct sim_image *sim_save(struct sim *sim)
+{
+    CHECK(sim->open_files == 0);
+    struct sim_image *image = mem_zalloc(1, sizeof(*image));
+    list_init(&image->files);
+    list_init(&image->names);
+    disk_copy(&image->files, &image->names, &sim->files, &sim->names);
+    return image;
+}
+
+void sim_load(struct sim *sim, const struct sim_image *image)
+{
+    CHECK(sim->open_files == 0);
+    disk_drop(&sim->names);
+    CHECK(list_empty(&sim->files));
+    disk_copy(&sim->files, &sim->names, &image->files, &image->names);
+}
+
+void sim_image_free(struct sim_image *image)
+{
+    if (!image)
+        return;
+    disk_drop(&image->names);
+    mem_free(image);
 }
 
 void sim_each_file(

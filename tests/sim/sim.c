@@ -28,7 +28,14 @@ static int64_t sim_wall(struct clock *clock)
 
 int64_t sim_latency(struct sim *sim)
 {
-    return 1 + (int64_t)random_below(&sim->random, (uint64_t)sim->faults.latency_max_ns);
+    int64_t latency = 1 + (int64_t)random_below(&sim->random, (uint64_t)sim->faults.latency_max_ns);
+    if (sim->faults.spike && random_chance(&sim->random, sim->faults.spike, 10000)) {
+        sim->counts.spikes++;
+        latency *= 100;
+    }
+    if (latency > sim->latency_worst_ns)
+        sim->latency_worst_ns = latency;
+    return latency;
 }
 
 struct pending_job {
@@ -51,6 +58,7 @@ static void job_submit(struct work *work, struct work_job *job)
 static void sim_say(void *context, enum log_level level, const char *line)
 {
     struct sim *sim = context;
+    sim->said[level]++;
     if (sim->verbose)
         (void)fprintf(stderr, "[%10.3f ms] %d %s\n", (double)sim->now_ns / 1e6, level, line);
 }
@@ -203,6 +211,13 @@ void sim_restart(struct sim *sim)
     CHECK(sim->open_files == 0);
     sim->dead = false;
     sim->crash_after = -1;
+    sim->latency_worst_ns = 0;
+}
+
+void sim_jump(struct sim *sim, int64_t by_ms)
+{
+    sim->counts.clock_jumps++;
+    sim->wall_start_ms += by_ms;
 }
 
 void sim_note(struct sim *sim, const void *data, size_t len)

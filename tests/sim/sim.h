@@ -34,11 +34,14 @@ struct sim_faults {
     uint32_t write_error; /* -EIO of one write, blocking or asynchronous */
     uint32_t sync_error;  /* -EIO of one sync; the pages are clean afterwards, the medium is old */
     uint32_t no_space;    /* -ENOSPC of one blocking write or fallocate */
-    uint32_t cold_read;   /* read_nowait says -EAGAIN */
-    uint64_t capacity;    /* bytes of all files; beyond: -ENOSPC. 0: no limit */
-    bool fua;             /* a durable write does not flush earlier writes of the disk's cache */
-    bool no_direct;       /* files are buffered although DISK_DIRECT was asked */
-    bool no_fallocate;    /* -EOPNOTSUPP */
+    uint32_t sync_no_space; /* -ENOSPC of one sync: the write-back found no room; as sync_error */
+    uint32_t dir_error;     /* -EIO of one sync_dir; the names stay unsynced */
+    uint32_t cold_read;     /* read_nowait says -EAGAIN */
+    uint32_t spike;         /* an asynchronous op or a job takes a hundred times as long */
+    uint64_t capacity;      /* bytes of all files; beyond: -ENOSPC. 0: no limit */
+    bool fua;               /* a durable write does not flush earlier writes of the disk's cache */
+    bool no_direct;         /* files are buffered although DISK_DIRECT was asked */
+    bool no_fallocate;      /* -EOPNOTSUPP */
     int64_t latency_max_ns; /* of an asynchronous op or a job; at least 1 */
     /* Barrier mutations (the test mode of the suite): syncs that lie. */
     bool skip_sync, skip_sync_dir, skip_durable;
@@ -47,6 +50,7 @@ struct sim_faults {
 struct sim_counts {
     uint64_t reads, writes, durable_writes, syncs, dir_syncs, jobs, events;
     uint64_t read_errors, write_errors, sync_errors, no_space, cold_reads;
+    uint64_t sync_no_space, dir_errors, spikes, clock_jumps;
     uint64_t kills, powers, sectors_lost, sectors_kept, names_lost, names_kept, torn_writes;
 };
 
@@ -62,12 +66,14 @@ struct sim {
     struct sim_counts counts;
     int64_t now_ns;
     int64_t wall_start_ms;
+    int64_t latency_worst_ns; /* that any op or job of this life had */
     /* Blocking calls that still succeed before the process is dead; -1: no limit. At zero every
      * call fails with -EIO and `dead` is set: the owner unwinds, then calls sim_kill or sim_power.
      */
     int64_t crash_after;
     bool dead;
-    bool verbose; /* print what doors_say says */
+    bool verbose;     /* print what doors_say says */
+    uint64_t said[4]; /* lines by enum log_level */
     uint64_t trace;
     struct list files, names, pending_ops, pending_jobs, finished_jobs;
     uint64_t next_id;
@@ -91,6 +97,9 @@ void sim_power(struct sim *sim);
 /* The doors work again. Every file must have been closed. */
 void sim_restart(struct sim *sim);
 
+/* Sets the wall clock by so much. */
+void sim_jump(struct sim *sim, int64_t by_ms);
+
 /* Folds a fact into the trace hash. */
 void sim_note(struct sim *sim, const void *data, size_t len);
 uint64_t sim_trace_hash(const struct sim *sim);
@@ -98,6 +107,20 @@ uint64_t sim_trace_hash(const struct sim *sim);
 /* For tests that damage the medium: flips one bit of a file (seen and medium); -ENOENT if there is
  * none. */
 int sim_flip(struct sim *sim, const char *path, uint64_t position, uint8_t mask);
+/* What the seen disk holds, to try several continuations from one point; no file may be open. The
+ * image is good for any number of sim_load. */
+struct sim_image;
+struct sim_image *sim_save(struct sim *sim);
+void sim_load(struct sim *sim, const struct sim_image *image);
+void sim_image_free(struct sim_image *image);
+
+/* More damage (seen and medium): bytes of one file over those of another (or the same), as a write
+ * that went to the wrong place; zeros, as a write that never arrived; a name that is gone. -ENOENT:
+ * there is no such file, or not so long. */
+int sim_misdirect(struct sim *sim, const char *from, uint64_t from_position, const char *to,
+    uint64_t to_position, size_t len);
+int sim_zero(struct sim *sim, const char *path, uint64_t position, size_t len);
+int sim_lose(struct sim *sim, const char *path);
 /* Names of all files that are seen, in creation order. */
 void sim_each_file(
     struct sim *sim, void (*each)(void *context, const char *path, uint64_t size), void *context);
