@@ -62,6 +62,13 @@ void handle_describe_producers(struct request *request);
 void handle_describe_topic_partitions(struct request *request);
 void handle_update_features(struct request *request);
 void handle_describe_quorum(struct request *request);
+void handle_add_partitions_to_txn(struct request *request);
+void handle_add_offsets_to_txn(struct request *request);
+void handle_end_txn(struct request *request);
+void handle_write_txn_markers(struct request *request);
+void handle_txn_offset_commit(struct request *request);
+void handle_describe_transactions(struct request *request);
+void handle_list_transactions(struct request *request);
 void handle_describe_configs(struct request *request);
 void handle_describe_cluster(struct request *request);
 

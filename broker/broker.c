@@ -20,6 +20,7 @@
 #include "broker/coordinator.h"
 #include "broker/overrides.h"
 #include "broker/producer_ids.h"
+#include "broker/transaction_coordinator.h"
 #include "broker/validation.h"
 #include "processors/processors.h"
 #include "protocol/base/mem.h"
@@ -214,6 +215,9 @@ static int open_parts(struct broker *broker)
     status = coordinator_create(&broker->coordinator, broker);
     if (status)
         return status;
+    status = transaction_coordinator_create(&broker->transactions, broker);
+    if (status)
+        return status;
     struct processors_config processors = {
         .dir = broker->config->log_dir,
         .default_partitions = broker->config->num_partitions,
@@ -281,6 +285,7 @@ void broker_destroy(struct broker *broker)
     if (broker->coordinator)
         coordinator_destroy(broker->coordinator);
     validation_destroy(broker->validation);
+    transaction_coordinator_destroy(broker->transactions);
     producer_ids_destroy(broker->producer_ids);
     commits_done(broker);
     overrides_destroy(broker->overrides);

@@ -22,7 +22,8 @@ struct processors;   /* processors/processors.h */
 struct workers;      /* processors/workers.h */
 struct overrides;    /* overrides.h */
 struct producer_ids; /* producer_ids.h */
-struct validation;   /* validation.h */
+struct transaction_coordinator;
+struct validation; /* validation.h */
 
 struct broker {
     struct doors *doors;
@@ -33,6 +34,7 @@ struct broker {
     struct coordinator *coordinator;
     struct processors *processors;
     struct producer_ids *producer_ids;
+    struct transaction_coordinator *transactions;
     struct validation *validation;
     struct list commits;     /* struct commit: units of requests, under way */
     struct list connections; /* struct connection */

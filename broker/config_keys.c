@@ -41,7 +41,7 @@
 #define WHY_THREADS      "One loop and a small pool do the work; there are no threads to count."
 #define WHY_TLS          "TLS is not served yet: a listener that asks for it is refused."
 #define WHY_TOKEN        "Delegation tokens are not served yet."
-#define WHY_TRANSACTION  "Transactions of clients are not served yet."
+#define WHY_TRANSACTION  "State of transactions is in the data directory, not in a topic."
 
 /* Of no effect: default, range or choices, and why. */
 #define UNUSED(key_name, key_type, text, why)                                                      \
@@ -667,11 +667,14 @@ static const struct config_key keys[] = {
     UNUSED("super.users", STRING, NULL, WHY_ACL),
     UNUSED_NUMBER("telemetry.max.bytes", INT, "1048576", 1, INT32_MAX, WHY_METRICS),
     UNUSED_NUMBER("transaction.abort.timed.out.transaction.cleanup.interval.ms", INT, "10000", 1,
-        INT32_MAX, WHY_TRANSACTION),
-    UNUSED_NUMBER("transaction.max.timeout.ms", INT, "900000", 1, INT32_MAX, WHY_TRANSACTION),
-    UNUSED("transaction.partition.verification.enable", BOOLEAN, "true", WHY_TRANSACTION),
-    UNUSED_NUMBER("transaction.remove.expired.transaction.cleanup.interval.ms", INT, "3600000", 1,
-        INT32_MAX, WHY_TRANSACTION),
+        INT32_MAX, "A transaction is aborted when its time is up, not at the next look."),
+    NUMBER("transaction.max.timeout.ms", INT, "900000", 1, INT32_MAX, INT32,
+        transaction_max_timeout_ms, "Longest time that a producer may ask for its transactions."),
+    UNUSED("transaction.partition.verification.enable", BOOLEAN, "true",
+        "It costs nothing here and is always done."),
+    NUMBER("transaction.remove.expired.transaction.cleanup.interval.ms", INT, "3600000", 1,
+        INT32_MAX, INT32, transaction_expiry_check_ms,
+        "Interval at which transactional ids that nobody uses are looked for."),
     UNUSED_NUMBER(
         "transaction.state.log.load.buffer.size", INT, "5242880", 1, INT32_MAX, WHY_TRANSACTION),
     UNUSED_NUMBER("transaction.state.log.min.isr", INT, "2", 1, INT32_MAX, WHY_TRANSACTION),
@@ -680,9 +683,10 @@ static const struct config_key keys[] = {
         "transaction.state.log.replication.factor", SHORT, "3", 1, 32767, WHY_TRANSACTION),
     UNUSED_NUMBER(
         "transaction.state.log.segment.bytes", INT, "104857600", 1, INT32_MAX, WHY_TRANSACTION),
-    UNUSED("transaction.two.phase.commit.enable", BOOLEAN, "false", WHY_TRANSACTION),
-    UNUSED_NUMBER(
-        "transactional.id.expiration.ms", INT, "604800000", 1, INT32_MAX, WHY_TRANSACTION),
+    UNUSED("transaction.two.phase.commit.enable", BOOLEAN, "false",
+        "Two-phase commit (KIP-939) is not served."),
+    NUMBER("transactional.id.expiration.ms", INT, "604800000", 1, INT32_MAX, INT32,
+        transactional_id_expiration_ms, "Idle time after which a transactional id is forgotten."),
     TOPIC("unclean.leader.election.enable", BOOLEAN, "false", "unclean.leader.election.enable",
         "Whether a replica that lags may lead; there are none."),
     UNUSED_NUMBER(

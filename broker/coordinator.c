@@ -25,6 +25,7 @@
 #include "broker/config.h"
 #include "broker/handle_groups.h"
 #include "broker/request.h"
+#include "broker/transaction_coordinator.h"
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
 #include "storage/storage.h"
@@ -237,7 +238,7 @@ enum {
     OFFSET_VALUE_SIZE = 20
 }; /* i64 offset, i32 leader epoch, i64 commit ms, then the metadata */
 
-static void offset_key(
+void coordinator_offset_key(
     struct out *out, struct bytes group, const struct uuid *topic, int32_t partition)
 {
     be_put16(out_add(out, 2), (uint16_t)group.len);
@@ -248,20 +249,34 @@ static void offset_key(
     be_put32(out_add(out, 4), (uint32_t)partition);
 }
 
+void coordinator_offset_value(struct out *value, const struct committed_offset *offset)
+{
+    le_put64(out_add(value, 8), (uint64_t)offset->offset);
+    le_put32(out_add(value, 4), (uint32_t)offset->leader_epoch);
+    le_put64(out_add(value, 8), (uint64_t)offset->commit_ms);
+    out_bytes(value, offset->metadata.data, offset->metadata.len);
+}
+
+bool coordinator_offset_topic(struct bytes key, struct uuid *ret_topic)
+{
+    size_t group_len = key.len >= 2 ? be_get16(key.data) : 0;
+    if (key.len != 2 + group_len + sizeof(ret_topic->b) + 4)
+        return false;
+    memcpy(ret_topic->b, key.data + 2 + group_len, sizeof(ret_topic->b));
+    return true;
+}
+
 void coordinator_put_offset(struct unit *unit, struct bytes group, const struct uuid *topic,
     int32_t partition, const struct committed_offset *offset)
 {
     struct out key = { 0 }, value = { 0 };
-    offset_key(&key, group, topic, partition);
+    coordinator_offset_key(&key, group, topic, partition);
     if (!offset) {
         unit_put(unit, STORE_OFFSET, bytes_of(key.data, key.len), bytes_of(NULL, 0));
         out_done(&key);
         return;
     }
-    le_put64(out_add(&value, 8), (uint64_t)offset->offset);
-    le_put32(out_add(&value, 4), (uint32_t)offset->leader_epoch);
-    le_put64(out_add(&value, 8), (uint64_t)offset->commit_ms);
-    out_bytes(&value, offset->metadata.data, offset->metadata.len);
+    coordinator_offset_value(&value, offset);
     unit_put(unit, STORE_OFFSET, bytes_of(key.data, key.len), bytes_of(value.data, value.len));
     out_done(&key);
     out_done(&value);
@@ -286,7 +301,7 @@ bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,
 {
     struct out key = { 0 };
     struct bytes value;
-    offset_key(&key, group, topic, partition);
+    coordinator_offset_key(&key, group, topic, partition);
     bool there = store_get(coordinator->broker->storage, STORE_OFFSET, bytes_of(key.data, key.len),
                      &value, ret_lsn) &&
                  offset_decode(value, ret_offset);
@@ -320,7 +335,7 @@ void coordinator_each_offset(struct coordinator *coordinator, struct bytes group
     void *context)
 {
     struct out key = { 0 };
-    offset_key(&key, group, NULL, 0);
+    coordinator_offset_key(&key, group, NULL, 0);
     struct each_offset visit = { .prefix_len = key.len, .each = each, .context = context };
     store_each(coordinator->broker->storage, STORE_OFFSET, bytes_of(key.data, key.len),
         each_offset_visit, &visit);
@@ -347,6 +362,7 @@ void coordinator_delete_group(
     struct offsets_deletion deletion = { unit, bytes_text(group->id) };
     coordinator_each_offset(coordinator, deletion.group, offset_delete, &deletion);
     unit_put(unit, STORE_GROUP, deletion.group, bytes_of(NULL, 0));
+    transaction_coordinator_drop_offsets(coordinator->broker->transactions, unit, deletion.group);
 }
 
 void coordinator_drop_group(struct coordinator *coordinator, struct bytes id)

@@ -15,7 +15,7 @@ static const struct feature table[] = {
     { "share.version", 0, 1, 0 },
     { "streams.version", 0, 1, 0 },
     /* 2: an epoch for each transaction (KIP-890). */
-    { "transaction.version", 0, 2, 0 },
+    { "transaction.version", 0, 2, 2 },
 };
 
 const struct feature *features(size_t *ret_count)

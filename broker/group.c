@@ -891,6 +891,21 @@ int16_t group_check_commit(struct group *group, struct bytes member_id, struct b
     return group->state == GROUP_COMPLETING ? KAFKA_ERROR_REBALANCE_IN_PROGRESS : KAFKA_ERROR_NONE;
 }
 
+int16_t group_check_transactional_commit(struct group *group, struct bytes member_id,
+    struct bytes instance_id, int32_t generation, int64_t now)
+{
+    if (generation < 0 && (group->state == GROUP_EMPTY || (!member_id.len && !instance_id.data)))
+        return KAFKA_ERROR_NONE;
+    struct group_member *member;
+    int16_t error = member_check(group, member_id, instance_id, &member);
+    if (error)
+        return error;
+    if (generation != group->generation)
+        return KAFKA_ERROR_ILLEGAL_GENERATION;
+    member_heard(member, now);
+    return KAFKA_ERROR_NONE;
+}
+
 void group_forget_token(struct group *group, const void *token)
 {
     list_foreach (node, &group->members) {

@@ -170,6 +170,11 @@ int16_t group_leave(
 int16_t group_check_commit(struct group *group, struct bytes member_id, struct bytes instance_id,
     int32_t generation, int64_t now);
 
+/* The same for the offsets of a transaction: its producer need not be a member, and may commit
+ * while the group rebalances (KIP-447). */
+int16_t group_check_transactional_commit(struct group *group, struct bytes member_id,
+    struct bytes instance_id, int32_t generation, int64_t now);
+
 /* Whoever waits with this token is gone; the member stays until its session ends. */
 void group_forget_token(struct group *group, const void *token);
 

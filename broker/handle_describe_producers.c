@@ -1,6 +1,7 @@
 /*
  * handle_describe_producers.c - DescribeProducers, version 0 (KIP-664): what a partition knows of
- * those that write to it with a producer id, and where the open transaction of each begins.
+ * those that write to it with a producer id, and where the open transaction of each begins. What is
+ * told is of now: the answer waits until everything up to now is durable.
  */
 #include "broker/answer.h"
 #include "broker/api.h"
@@ -77,5 +78,6 @@ void handle_describe_producers(struct request *request)
                 return;
         }
     }
+    request_depends(request, storage_appended(request->broker->storage));
     request_finish(request);
 }

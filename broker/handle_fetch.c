@@ -22,6 +22,9 @@
  * Everything promised or read counts in memory.answers from here until it was sent. Where nothing
  * is left of that share, the fetch waits for it, and answers with no records when its time is up.
  *
+ * Readers of committed data get the aborted transactions of what they are given (by producer, with
+ * their first offset) and drop those batches themselves.
+ *
  * Sessions (KIP-227) are not kept: every answer has session id 0, after which clients send full
  * fetches. An id other than 0 is somebody else's: FETCH_SESSION_ID_NOT_FOUND. Forgotten topics and
  * the rack mean nothing here; there is no other replica to prefer.
@@ -33,6 +36,7 @@
 #include "broker/broker.h"
 #include "broker/partition.h"
 #include "broker/waits.h"
+#include "protocol/batch.h"
 #include "protocol/messages.h"
 
 enum { SESSION_FINAL_EPOCH = -1 };
@@ -121,7 +125,7 @@ static void look_at_log(struct fetch_part *part, struct log *log)
     row->last_stable_offset = log->last_stable_offset;
     row->log_start_offset = log->start_offset;
     if (body->isolation_level == ISOLATION_READ_COMMITTED)
-        row->aborted_transactions_count = 0; /* none yet: there are no transactions */
+        row->aborted_transactions_count = 0; /* filled when there are records */
     if (row_diverges(part, log))
         return;
     if (part->asked->fetch_offset < log->start_offset ||
@@ -210,8 +214,69 @@ static void endpoints_fill(struct fetch *fetch)
         answer->node_endpoints->rack = bytes_text(request->broker->config->rack);
 }
 
+struct aborted_rows {
+    struct fetch_response_aborted_transaction *rows; /* NULL: only counted */
+    int32_t count;
+};
+
+static bool aborted_row(void *context, const struct aborted_transaction *aborted)
+{
+    struct aborted_rows *rows = context;
+    if (rows->rows)
+        rows->rows[rows->count] =
+            (struct fetch_response_aborted_transaction){ .producer_id = aborted->producer_id,
+                .first_offset = aborted->first_offset };
+    rows->count++;
+    return true;
+}
+
+/* Behind the last record of a run of whole batches. */
+static int64_t end_of(const struct buffer *buffer)
+{
+    struct bytes run = bytes_of(buffer->data, buffer->len);
+    struct batch_view batch;
+    int64_t end = 0;
+    while (batch_next(&run, &batch) == BATCH_OK)
+        end = batch_last_offset(&batch) + 1;
+    return end;
+}
+
+/* The aborted transactions of the records. If the log lost its beginning while they were read, so
+ * did its list: then they are not told at all. False: the request has failed. */
+static bool aborted_fill(struct fetch_part *part)
+{
+    struct request *request = part->fetch->request;
+    struct fetch_response_partition_data *row = part->row;
+    struct aborted_rows rows = { 0 };
+    int64_t from = part->asked->fetch_offset, below;
+    if (!part->buffer)
+        return true;
+    if (!part->log || part->log->start_offset > from) {
+        row->records = (struct records){ .data = no_records };
+        return true;
+    }
+    below = end_of(part->buffer);
+    log_each_aborted(part->log, from, below, aborted_row, &rows);
+    if (rows.count == 0)
+        return true;
+    rows.rows = answer_array(request, &fetch_response_aborted_transaction_table, rows.count);
+    if (!rows.rows)
+        return false;
+    rows.count = 0;
+    log_each_aborted(part->log, from, below, aborted_row, &rows);
+    row->aborted_transactions = rows.rows;
+    row->aborted_transactions_count = rows.count;
+    return true;
+}
+
 static void fetch_finish(struct fetch *fetch)
 {
+    const struct fetch_request *body = fetch->request->body;
+    if (body->isolation_level == ISOLATION_READ_COMMITTED) {
+        for (size_t i = 0; i < fetch->part_count; i++)
+            if (!aborted_fill(&fetch->parts[i]))
+                return;
+    }
     endpoints_fill(fetch);
     for (size_t i = 0; i < fetch->part_count; i++) {
         struct buffer *buffer = fetch->parts[i].buffer;

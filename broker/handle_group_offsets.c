@@ -19,6 +19,7 @@
 #include "broker/coordinator.h"
 #include "broker/handle_groups.h"
 #include "broker/request.h"
+#include "broker/transaction_coordinator.h"
 #include "protocol/codec.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
@@ -250,6 +251,11 @@ static bool collect_all(struct request *request, struct bytes group,
     return !collect.failed;
 }
 
+static bool asks_stable(const struct request *request)
+{
+    return ((const struct offset_fetch_request *)request->body)->require_stable;
+}
+
 static bool fetch_topic_v8(struct request *request, struct bytes group,
     const struct offset_fetch_request_topics *topic, struct offset_fetch_response_topics *to)
 {
@@ -274,6 +280,14 @@ static bool fetch_topic_v8(struct request *request, struct bytes group,
         to->partitions[p].committed_leader_epoch = told.leader_epoch;
         to->partitions[p].metadata = told.metadata;
         to->partitions[p].error_code = error;
+        if (!asks_stable(request) || !id ||
+            !transaction_coordinator_offset_waits(
+                request->broker->transactions, group, id, topic->partition_indexes[p]))
+            continue;
+        to->partitions[p].committed_offset = -1;
+        to->partitions[p].committed_leader_epoch = -1;
+        to->partitions[p].metadata = bytes_of("", 0);
+        to->partitions[p].error_code = KAFKA_ERROR_UNSTABLE_OFFSET_COMMIT;
     }
     return true;
 }

@@ -409,28 +409,23 @@ void handle_list_groups(struct request *request)
     request_finish(request);
 }
 
-/* ---- FindCoordinator: this node, for every group ---- */
+/* ---- FindCoordinator: this node, for every group and transaction ---- */
 
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
 
 static int16_t find_check(int8_t key_type, struct bytes key)
 {
-    /* Transactions and share groups have no coordinator here yet. For a transaction this is the
-     * code that clients take as fatal at once (see handle_init_producer_id.c); others they retry.
-     */
-    if (key_type == KEY_TRANSACTION)
-        return KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    if (key_type != KEY_GROUP)
+    if (key_type == KEY_TRANSACTION) /* an empty id is for InitProducerId to refuse */
+        return KAFKA_ERROR_NONE;
+    if (key_type != KEY_GROUP) /* share groups have none yet */
         return KAFKA_ERROR_INVALID_REQUEST;
     return group_id_valid(key) ? KAFKA_ERROR_NONE : KAFKA_ERROR_INVALID_GROUP_ID;
 }
 
 static struct bytes find_message(int16_t error)
 {
-    if (error == KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
-        return bytes_text("Transactions are not served yet.");
     if (error == KAFKA_ERROR_INVALID_REQUEST)
-        return bytes_text("This broker coordinates groups only (key type 0).");
+        return bytes_text("This broker coordinates groups and transactions (key types 0 and 1).");
     return error ? bytes_text("A group id must not be empty.") : (struct bytes){ 0 };
 }
 

@@ -21,8 +21,11 @@
  * change while it is prepared or parked), and never twice the same partition in one unit, so the
  * check sees all before it. A duplicate is answered as it was the first time, when that is durable.
  *
- * Transactions do not exist yet: a transactional id or batch is answered
- * TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as InitProducerId does, which clients take as fatal.
+ * Transactions. All transactional batches of a request are of one producer and of the transaction
+ * that the request names. Up to version 11 their partitions must be in it already (KIP-890, part
+ * 1); since version 12 they are added with the very unit that appends them, so a partition never
+ * has data that its transaction does not know of. A zombie's epoch is refused before the log is
+ * asked.
  *
  * acks=all waits for this node only: min.insync.replicas counts as min(its value, replicas), which
  * is 1, as in Kafka.
@@ -36,7 +39,9 @@
 #include "broker/api.h"
 #include "broker/broker.h"
 #include "broker/commit.h"
+#include "broker/handle_transactions.h"
 #include "broker/names.h"
+#include "broker/transaction_coordinator.h"
 #include "broker/validation.h"
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
@@ -62,6 +67,9 @@ struct produce {
     struct list commits;     /* struct commit of ours, under way */
     size_t part_count, next; /* parts before next are answered or in a unit */
     bool prepared, committed, job_runs;
+    bool transactional; /* some batches are, of this producer: */
+    int64_t producer_id;
+    int16_t producer_epoch;
     struct produce_part parts[];
 };
 
@@ -194,11 +202,6 @@ static void records_blame(struct request *request, const struct produce_part *pa
 static bool part_is_good(struct request *request, struct produce_part *part)
 {
     const struct preparation *preparation = part->preparation;
-    if (preparation->batch.data && batch_is_transactional(&preparation->view)) {
-        row_refuse(part->row, KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-            bytes_text("transactions are not served yet"));
-        return false;
-    }
     if (preparation->batch.data)
         return true;
     int16_t code = code_of_outcome(preparation->outcome);
@@ -214,6 +217,138 @@ static bool part_is_good(struct request *request, struct produce_part *part)
     row_refuse(part->row, code, message);
     records_blame(request, part);
     return false;
+}
+
+/* ---- transactions -------------------------------------------------------------------------- */
+
+static bool part_is_transactional(const struct produce_part *part)
+{
+    return part->preparation && batch_is_transactional(&part->preparation->view);
+}
+
+static bool adds_itself(const struct request *request)
+{
+    return request->version >= 12;
+}
+
+static struct transaction_event transaction_event_of(
+    const struct request *request, const struct transaction_part *parts, size_t count)
+{
+    const struct produce *produce = request->state;
+    return (struct transaction_event){ .kind = TRANSACTION_ADD,
+        .protocol = adds_itself(request) ? TRANSACTION_V2 : TRANSACTION_V1,
+        .producer_id = produce->producer_id,
+        .epoch = produce->producer_epoch,
+        .parts = parts,
+        .part_count = count };
+}
+
+/* What is wrong with the transactional batches as a whole, which then goes for all batches. */
+static int16_t transaction_fault(struct produce *produce)
+{
+    const struct produce_request *body = produce->request->body;
+    for (size_t i = 0; i < produce->part_count; i++) {
+        const struct produce_part *part = &produce->parts[i];
+        if (!part_is_transactional(part))
+            continue;
+        if (!body->transactional_id.data)
+            return KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        const struct batch_view *view = &part->preparation->view;
+        if (produce->transactional && (view->producer_id != produce->producer_id ||
+                                          view->producer_epoch != produce->producer_epoch))
+            return KAFKA_ERROR_INVALID_PRODUCER_ID_MAPPING;
+        produce->transactional = true;
+        produce->producer_id = view->producer_id;
+        produce->producer_epoch = view->producer_epoch;
+    }
+    return 0;
+}
+
+/* May this producer write into this partition in its transaction? Asked at every commit, for the
+ * answer changes. */
+static int16_t membership_fault(struct request *request, const struct produce_part *part)
+{
+    const struct produce_request *body = request->body;
+    struct transaction_event event = transaction_event_of(request, NULL, 0);
+    struct transaction_effects effects;
+    const struct transaction *transaction =
+        transaction_coordinator_find(request->broker->transactions, body->transactional_id);
+    if (!transaction)
+        return KAFKA_ERROR_INVALID_PRODUCER_ID_MAPPING;
+    if (!adds_itself(request))
+        event.kind = TRANSACTION_VERIFY;
+    transaction_step(transaction, &event, clock_wall_ms(request->broker->doors->clock), &effects);
+    struct transaction_part in = { part->topic_id, part->row->index };
+    if (effects.error || adds_itself(request) || transaction_has(transaction, &in))
+        return transaction_code_for(effects.error, 0, 1);
+    return request->version >= 11 ? KAFKA_ERROR_TRANSACTION_ABORTABLE
+                                  : KAFKA_ERROR_INVALID_TXN_STATE;
+}
+
+static bool membership_is_good(
+    struct request *request, const struct log *log, struct produce_part *part)
+{
+    struct producer_state known;
+    const struct batch_view *view = &part->preparation->view;
+    int16_t code = membership_fault(request, part);
+    if (code) {
+        row_refuse(part->row, code, answer_error_text(code));
+        return false;
+    }
+    /* Each transaction of version 2 begins with sequence 0 on a log that knows nothing of it. */
+    if (adds_itself(request) && view->base_sequence != 0 &&
+        !log_producer(log, view->producer_id, &known)) {
+        row_refuse(part->row, KAFKA_ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+            bytes_text("a transaction begins with sequence 0"));
+        return false;
+    }
+    return true;
+}
+
+/* The partitions of a unit join the transaction with it. */
+struct joining {
+    struct transaction_part parts[APPENDS_MAX];
+    struct transaction_event event;
+    struct transaction_effects effects;
+};
+
+static int16_t joining_fill(struct request *request, struct joining *joining, struct unit *unit,
+    struct produce_part **chosen)
+{
+    const struct produce_request *body = request->body;
+    size_t count = 0;
+    joining->effects = (struct transaction_effects){ 0 };
+    for (size_t i = 0; i < unit->append_count; i++)
+        if (part_is_transactional(chosen[i]))
+            joining->parts[count++] =
+                (struct transaction_part){ chosen[i]->topic_id, chosen[i]->row->index };
+    joining->event = transaction_event_of(request, joining->parts, count);
+    if (count == 0 || !adds_itself(request))
+        return 0;
+    int status = transaction_coordinator_fill(request->broker->transactions, body->transactional_id,
+        &joining->event, 0, unit, &joining->effects);
+    return status ? transaction_code_of(status) : joining->effects.error;
+}
+
+static void joining_apply(struct request *request, const struct joining *joining)
+{
+    const struct produce_request *body = request->body;
+    transaction_coordinator_apply(
+        request->broker->transactions, body->transactional_id, &joining->event, &joining->effects);
+}
+
+/* What the state of the transaction may take of a unit. */
+static size_t joining_room(const struct request *request)
+{
+    const struct produce_request *body = request->body;
+    const struct produce *produce = request->state;
+    const struct transaction *transaction =
+        produce->transactional
+            ? transaction_coordinator_find(request->broker->transactions, body->transactional_id)
+            : NULL;
+    return transaction ? (transaction->part_count + APPENDS_MAX) * sizeof(struct transaction_part) +
+                             body->transactional_id.len
+                       : 0;
 }
 
 /* ---- commit -------------------------------------------------------------------------------- */
@@ -298,7 +433,9 @@ static size_t unit_fill(
 {
     struct produce *produce = request->state;
     struct unit *unit = &commit->unit;
-    size_t room = storage_unit_max(request->broker->storage) - UNIT_OVERHEAD, i;
+    size_t room =
+        storage_unit_max(request->broker->storage) - UNIT_OVERHEAD - joining_room(request);
+    size_t i;
     for (i = produce->next; i < produce->part_count && unit->append_count < APPENDS_MAX; i++) {
         struct produce_part *part = &produce->parts[i];
         struct log *log = part->preparation ? part_log(request, part) : NULL;
@@ -307,6 +444,8 @@ static size_t unit_fill(
         size_t cost = part->preparation->batch.len + APPEND_OVERHEAD;
         if (unit->append_count > 0 && (cost > room || unit_has(unit, log)))
             break;
+        if (part_is_transactional(part) && !membership_is_good(request, log, part))
+            continue;
         if (!producer_is_good(request, log, part))
             continue;
         chosen[unit->append_count] = part;
@@ -317,12 +456,12 @@ static size_t unit_fill(
 }
 
 static void unit_answer(
-    struct produce_part **chosen, const struct unit_append *appends, size_t count, int error)
+    struct produce_part **chosen, const struct unit_append *appends, size_t count, int16_t code)
 {
     for (size_t i = 0; i < count; i++) {
         struct produce_response_partition_produce_response *row = chosen[i]->row;
-        if (error) {
-            row_refuse(row, request_error_of(error), bytes_of(NULL, 0));
+        if (code) {
+            row_refuse(row, code, bytes_of(NULL, 0));
             continue;
         }
         row->base_offset = appends[i].base_offset;
@@ -340,17 +479,21 @@ static bool unit_commit(struct request *request)
     struct commit *commit = commit_create(request, produce_committed);
     size_t next = unit_fill(request, commit, chosen);
     size_t count = commit->unit.append_count;
-    int error = 0;
-    if (count == 0) {
+    struct joining joining;
+    int16_t code = joining_fill(request, &joining, &commit->unit, chosen);
+    if (count == 0 || code) {
         commit_drop(commit);
+        unit_answer(chosen, NULL, count, code);
     } else {
         commit->unit.acks = body->acks;
-        error = commit_run(commit);
+        int error = commit_run(commit);
         if (error == -EAGAIN)
             return false;
-        unit_answer(chosen, error ? NULL : commit->unit.appends, count, error);
-        if (!error)
+        unit_answer(chosen, error ? NULL : commit->unit.appends, count, request_error_of(error));
+        if (!error) {
+            joining_apply(request, &joining);
             list_append(&produce->commits, &commit->mine);
+        }
     }
     produce->next = next;
     return true;
@@ -412,6 +555,12 @@ static void prepared(struct produce *produce)
     for (size_t i = 0; i < produce->part_count; i++)
         if (produce->parts[i].preparation && !part_is_good(request, &produce->parts[i]))
             produce->parts[i].preparation = NULL;
+    int16_t code = transaction_fault(produce);
+    for (size_t i = 0; code && i < produce->part_count; i++) {
+        if (produce->parts[i].preparation)
+            row_refuse(produce->parts[i].row, code, answer_error_text(code));
+        produce->parts[i].preparation = NULL;
+    }
     if (is_first(request))
         commit_all(request);
 }
@@ -474,7 +623,7 @@ static int16_t request_fault(const struct produce_request *body)
 {
     if (body->acks < -1 || body->acks > 1)
         return KAFKA_ERROR_INVALID_REQUIRED_ACKS;
-    return body->transactional_id.data ? KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED : 0;
+    return 0;
 }
 
 static void part_add(struct produce *produce, const struct topic *topic,

@@ -64,8 +64,7 @@ static int compare_parts(const struct transaction_part *a, const struct transact
 }
 
 /* The place of the first part that is not before it. */
-static size_t part_place(
-    const struct transaction *transaction, const struct transaction_part *part)
+static size_t part_place(const struct transaction *transaction, const struct transaction_part *part)
 {
     size_t low = 0, high = transaction->part_count;
     while (low < high) {
@@ -168,8 +167,7 @@ static void complete(const struct transaction *transaction, const struct transac
 }
 
 /* Is this who had the id, as far as the epoch does not matter? */
-static bool init_knows(
-    const struct transaction *transaction, const struct transaction_event *event)
+static bool init_knows(const struct transaction *transaction, const struct transaction_event *event)
 {
     const struct transaction_fields *now = &transaction->now;
     return now->epoch < 0 || event->producer_id == now->producer_id ||
@@ -273,8 +271,8 @@ static void end_v2(const struct transaction *transaction, const struct transacti
     bool rotated = now->previous_producer_id == event->producer_id && now->epoch == 0 &&
                    event->epoch == TRANSACTION_EPOCH_MAX;
     bool retry = over && (rotated || now->epoch == event->epoch + 1);
-    bool same = now->state == (event->committed ? TRANSACTION_COMPLETE_COMMIT
-                                                : TRANSACTION_COMPLETE_ABORT);
+    bool same =
+        now->state == (event->committed ? TRANSACTION_COMPLETE_COMMIT : TRANSACTION_COMPLETE_ABORT);
     if (now->producer_id != event->producer_id && !rotated)
         refuse(effects, KAFKA_ERROR_INVALID_PRODUCER_ID_MAPPING);
     else if (!retry && now->epoch != event->epoch)

@@ -122,8 +122,7 @@ void transaction_step(const struct transaction *transaction, const struct transa
 void transaction_become(struct transaction *transaction, const struct transaction_event *event,
     const struct transaction_effects *effects);
 
-bool transaction_has(
-    const struct transaction *transaction, const struct transaction_part *part);
+bool transaction_has(const struct transaction *transaction, const struct transaction_part *part);
 
 /* The durable form of what it is (effects NULL), or of what it will be. */
 void transaction_encode(const struct transaction *transaction,

@@ -6,8 +6,8 @@
  * groups' (or are dropped), and the new state. All of it or nothing, also after a crash.
  *
  * Transactions live in STORE_TRANSACTION as transaction_encode writes them. Offsets that wait for
- * the end live in STORE_TRANSACTION_OFFSET: key = the key of the committed offset (coordinator.h),
- * then the producer id (u64 big-endian), value as of the committed offset.
+ * the end live in STORE_TRANSACTION_OFFSET: key = the producer id (u64 big-endian), then the key of
+ * the committed offset (coordinator.h), value as of the committed offset.
  *
  * One thread: the loop.
  */
@@ -57,27 +57,27 @@ int transaction_coordinator_step(struct transaction_coordinator *coordinator, st
 
 /* For a unit that somebody else commits, with what the transaction is about: `fill` adds the new
  * state to it and says the answer; when the unit was committed (and effects->changed) `apply` makes
- * it so. Nothing may happen in between. Only add and verify. -E2BIG as above. */
+ * it so. Nothing may happen in between. Only add and verify. `more`: bytes that the end will have
+ * to put for what else is in the unit (transaction_put_offset). -E2BIG as above. */
 int transaction_coordinator_fill(struct transaction_coordinator *coordinator, struct bytes id,
-    const struct transaction_event *event, struct unit *unit,
+    const struct transaction_event *event, size_t more, struct unit *unit,
     struct transaction_effects *ret_effects) MUST_CHECK;
 void transaction_coordinator_apply(struct transaction_coordinator *coordinator, struct bytes id,
     const struct transaction_event *event, const struct transaction_effects *effects);
 
+/* ---- offsets that wait for an end ---- */
+
 /* The part that stands for the offsets of a group. */
 struct transaction_part transaction_offsets_part(struct bytes group);
-
-/* An offset that becomes the group's when the transaction, which is or will be ongoing with this
- * unit, is committed. -E2BIG as above. */
-int transaction_coordinator_put_offset(struct transaction_coordinator *coordinator,
-    struct transaction *transaction, struct unit *unit, struct bytes group,
-    const struct uuid *topic, int32_t partition,
-    const struct committed_offset *offset) MUST_CHECK;
-/* The unit was committed, or (false) not: what put_offset noted counts, or not. */
-void transaction_coordinator_offsets_put(
-    struct transaction_coordinator *coordinator, struct transaction *transaction, bool committed);
-/* Does an offset of this partition wait for the end of a transaction? */
+/* Becomes the group's when the transaction that this producer has open is committed. Returns the
+ * bytes for `more`. */
+size_t transaction_put_offset(struct unit *unit, int64_t producer_id, struct bytes group,
+    const struct uuid *topic, int32_t partition, const struct committed_offset *offset);
+/* Does an offset of this partition wait? */
 bool transaction_coordinator_offset_waits(struct transaction_coordinator *coordinator,
     struct bytes group, const struct uuid *topic, int32_t partition);
+/* The group is deleted with this unit: what waits for it, too. */
+void transaction_coordinator_drop_offsets(
+    struct transaction_coordinator *coordinator, struct unit *unit, struct bytes group);
 
 #endif

@@ -168,6 +168,11 @@ bool storage_is_durable(const struct storage *storage, uint64_t lsn)
     return lsn <= wal_durable(storage->wal);
 }
 
+uint64_t storage_appended(const struct storage *storage)
+{
+    return wal_appended(storage->wal);
+}
+
 static void ready_fired(struct timer *timer)
 {
     position_turn(container_of(timer, struct storage, ready_timer));

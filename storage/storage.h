@@ -168,6 +168,8 @@ struct storage_waiter {
     void (*done)(struct storage_waiter *waiter);
 };
 bool storage_is_durable(const struct storage *storage, uint64_t lsn);
+/* Behind everything committed so far: what tells of now waits for it. */
+uint64_t storage_appended(const struct storage *storage);
 void storage_wait(struct storage *storage, struct storage_waiter *waiter);
 void storage_wait_cancel(struct storage_waiter *waiter);
 
@@ -248,13 +250,15 @@ enum store_kind {
     STORE_TOPIC = 1, /* storage's own up to 15 */
     STORE_LOG = 2,
     STORE_CLUSTER = 3,
-    STORE_SEGMENTS = 4,      /* an event, not kept: compaction replaced segments */
-    STORE_OFFSET = 16,       /* group, topic id, partition → committed offset */
-    STORE_GROUP = 17,        /* group → generation, protocol, members */
-    STORE_PRODUCER_IDS = 18, /* the block of producer ids given out so far */
-    STORE_CONFIG = 24,       /* resource type, name → values set at run time */
-    STORE_TASK = 32,         /* processors: task → input positions and the rest of its frame */
-    STORE_PROCESSOR = 33,    /* processors: name → how it was loaded */
+    STORE_SEGMENTS = 4,            /* an event, not kept: compaction replaced segments */
+    STORE_OFFSET = 16,             /* group, topic id, partition → committed offset */
+    STORE_GROUP = 17,              /* group → generation, protocol, members */
+    STORE_PRODUCER_IDS = 18,       /* the block of producer ids given out so far */
+    STORE_TRANSACTION = 19,        /* transactional id → its state */
+    STORE_TRANSACTION_OFFSET = 20, /* producer id, group, topic id, partition → offset that waits */
+    STORE_CONFIG = 24,             /* resource type, name → values set at run time */
+    STORE_TASK = 32,      /* processors: task → input positions and the rest of its frame */
+    STORE_PROCESSOR = 33, /* processors: name → how it was loaded */
 };
 
 /* The value is valid until the next log_commit. Returns false (and value null) if absent. ret_lsn

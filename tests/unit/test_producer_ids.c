@@ -56,18 +56,17 @@ TEST(producer_ids, an_id_that_was_told_is_never_given_again)
     world_close(&world);
 }
 
-TEST(producer_ids, a_transactional_id_is_refused_for_good)
+TEST(producer_ids, an_empty_transactional_id_is_none)
 {
     struct world world;
     world_open(&world, NULL);
     struct client *client = client_connect(&world);
-    for (int16_t version = 0; version <= 5; version++) {
-        struct init_producer_id_response *answer = init(client, version, "tx");
-        cr_assert_eq(answer->error_code, KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    for (int16_t version = 0; version <= 6; version++) {
+        struct init_producer_id_response *answer = init(client, version, "");
+        cr_assert_eq(answer->error_code, KAFKA_ERROR_INVALID_REQUEST);
         cr_assert_eq(answer->producer_id, -1);
         cr_assert_eq(answer->producer_epoch, -1);
-        cr_assert_not(error_retriable(answer->error_code));
-        cr_assert_eq(init(client, version, "")->error_code, KAFKA_ERROR_INVALID_REQUEST);
+        cr_assert_eq(init(client, version, "tx")->error_code, KAFKA_ERROR_NONE);
     }
     world_close(&world);
 }
