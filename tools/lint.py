@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """lint.py BUILD_DIR BUDGET_SECONDS - clang-tidy over every C file, as .clang-tidy says.
 
-A file that was clean before and whose preprocessed text has not changed since is not looked at again (stamps
-in BUILD_DIR/lint). When the time budget runs out, the rest counts as skipped. Findings go to stdout,
-"PASSED FAILED SKIPPED" (files) to descriptor 3.
+Every file is held against the rules, which is quick; then, file by file, the analyzer follows its paths, which
+is not: when the time budget runs out, the files it has not come to count as skipped. A file that was clean
+before and whose preprocessed text has not changed since is not looked at again (stamps in BUILD_DIR/lint).
+Findings go to stdout, "PASSED FAILED SKIPPED" (files) to descriptor 3.
 """
 
 import concurrent.futures
@@ -19,6 +20,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDERS = ("broker", "processors", "protocol", "storage", "tools")
 FILE_TIMEOUT_S = 180
+# A tenth of its usual steps in a function finds what it finds early, in a third of the time.
+ANALYZER = [word for option in ("-analyzer-config", "max-nodes=20000")
+            for word in ("--extra-arg=-Xclang", f"--extra-arg={option}")]
 
 
 def commands(build):
@@ -40,23 +44,32 @@ def fingerprint(directory, words):
     return hashlib.sha256(done.stdout + rules).hexdigest()
 
 
-def lint(build, source, directory, words, deadline):
+def tidy(build, source, timeout, *options):
+    """What it finds; empty: clean. None: out of time."""
+    try:
+        done = subprocess.run(["clang-tidy-14", "--quiet", "-p", str(build), *options, str(source)], cwd=ROOT,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout.decode(errors="replace").replace(f"{ROOT}/", "") if done.returncode else ""
+
+
+def rules(build, source):
+    return tidy(build, source, FILE_TIMEOUT_S, "--checks=-clang-analyzer-*")
+
+
+def analyze(build, source, directory, words, deadline):
     """(state, text)"""
     stamp = build / "lint" / (source.relative_to(ROOT).as_posix().replace("/", "__") + ".ok")
     print_of_now = fingerprint(directory, words)
     if stamp.is_file() and stamp.read_text() == print_of_now:
         return "passed", ""
     left = deadline - time.monotonic()
-    if left <= 0:
+    text = tidy(build, source, min(FILE_TIMEOUT_S, left + 5), *ANALYZER) if left > 0 else None
+    if text is None:
         return "skipped", ""
-    try:
-        done = subprocess.run(["clang-tidy-14", "--quiet", "-p", str(build), str(source)], cwd=ROOT,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                              timeout=min(FILE_TIMEOUT_S, left + 5))
-    except subprocess.TimeoutExpired:
-        return "skipped", ""
-    if done.returncode:
-        return "failed", done.stdout.decode(errors="replace").replace(f"{ROOT}/", "")
+    if text:
+        return "failed", text
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(print_of_now)
     return "passed", ""
@@ -68,15 +81,21 @@ def main():
     totals = {"passed": 0, "failed": 0, "skipped": 0}
     files = commands(build)
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        running = {pool.submit(lint, build, source, *files[source], deadline): source for source in sorted(files)}
+        looked = dict(zip(sorted(files), pool.map(lambda source: rules(build, source), sorted(files))))
+        for source, text in looked.items():
+            if text != "":
+                totals["failed"] += 1
+                print(text or f"{source}: clang-tidy did not end in {FILE_TIMEOUT_S} s")
+        running = [pool.submit(analyze, build, source, *files[source], deadline)
+                   for source in sorted(files) if looked[source] == ""]
         for job in concurrent.futures.as_completed(running):
             state, text = job.result()
             totals[state] += 1
             if text:
                 print(text)
     if totals["skipped"]:
-        print(f"SKIP lint: {totals['skipped']} files: the {budget_s:.0f} s were over (LINT_BUDGET_S); "
-              "the next run goes on where this one stopped")
+        print(f"SKIP lint: {totals['skipped']} files keep the rules, but the analyzer's {budget_s:.0f} s "
+              "(LINT_BUDGET_S) were over; the next run goes on where this one stopped")
     os.write(3, f"{totals['passed']} {totals['failed']} {totals['skipped']}\n".encode())
 
 
