@@ -60,10 +60,21 @@ void broker_complain(struct broker *broker, const char *format, ...)
 
 /* ---- memory ---- */
 
+static size_t answers_left(const struct broker *broker, size_t share)
+{
+    return broker->memory.answers < share ? share - broker->memory.answers : 0;
+}
+
 size_t broker_answer_room(const struct broker *broker)
 {
     size_t share = (size_t)broker->config->answers_bytes_max;
-    return broker->memory.answers < share ? share - broker->memory.answers : 0;
+    return answers_left(broker, share - share / 4);
+}
+
+size_t broker_answer_small_room(const struct broker *broker)
+{
+    size_t left = answers_left(broker, (size_t)broker->config->answers_bytes_max);
+    return left < ANSWER_SMALL_MAX ? left : ANSWER_SMALL_MAX;
 }
 
 void broker_answer_take(struct broker *broker, size_t size)

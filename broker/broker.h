@@ -86,9 +86,13 @@ void broker_destroy(struct broker *broker);
  * answers that are ready lie in their connections, and wants_output was called. */
 void broker_turn(struct broker *broker);
 
-/* Bytes that a Fetch may put into its answer now: what is left of the share of answers. At 0 it
- * waits, with an answer_waiter; who holds the share and does not read is closed after a while. */
+/* Bytes that a Fetch may put into its answer now: what is left of three quarters of the share of
+ * answers. At 0 it waits, with an answer_waiter; who holds the share and does not read is closed
+ * after a while. The last quarter is for small answers to those who read: what is left of it, at
+ * most ANSWER_SMALL_MAX, so that one who consumes a little does not wait for those who stall. */
+enum { ANSWER_SMALL_MAX = 64 * 1024 };
 size_t broker_answer_room(const struct broker *broker);
+size_t broker_answer_small_room(const struct broker *broker);
 void broker_answer_take(struct broker *broker, size_t size);
 void broker_answer_give(struct broker *broker, size_t size);
 

@@ -15,7 +15,8 @@
  * Memory of all connections has three shares. Frames: large ones count from the moment that their
  * size is known until they are answered; one is read on only when it fits, so whoever began can
  * finish. Requests: small frames and what handling takes; at the share nobody gets a second one
- * in flight, at twice the share nobody the first. Answers: what is encoded and not sent. Who holds
+ * in flight, at twice the share nobody the first. Answers: what is encoded and not sent; at three
+ * quarters of the share no request is begun whose answer may be much longer than itself. Who holds
  * a share and does not go on is closed while others wait (connection_check_stalled).
  *
  * Invariants: while not paused no whole frame waits in `input`; unsent = queued_total - sent_total;
@@ -178,6 +179,33 @@ static bool lacks_requests(const struct connection *connection)
     return broker->memory.requests >= (connection->request_count > 0 ? share : 2 * share);
 }
 
+/* Are answers to this API about as long as its requests? A Fetch asks for room by itself. */
+static bool answers_briefly(int16_t key)
+{
+    switch (key) {
+    case API_PRODUCE:
+    case API_FETCH:
+    case API_OFFSET_COMMIT:
+    case API_FIND_COORDINATOR:
+    case API_JOIN_GROUP:
+    case API_HEARTBEAT:
+    case API_LEAVE_GROUP:
+    case API_SYNC_GROUP:
+    case API_API_VERSIONS:
+    case API_INIT_PRODUCER_ID: return true;
+    default: return false;
+    }
+}
+
+/* A few bytes ask for all topics: not while there is no room for such an answer. */
+static bool lacks_answers(const struct connection *connection)
+{
+    const struct broker *broker = connection->broker;
+    struct bytes frame = frame_input_peek(&connection->input);
+    return broker_answer_room(broker) == 0 && frame.len >= 2 &&
+           !answers_briefly((int16_t)be_get16(frame.data));
+}
+
 static void set_paused(struct connection *connection, bool paused)
 {
     if (connection->paused == paused)
@@ -219,7 +247,7 @@ static bool lacks_frame(const struct connection *connection)
 
 bool connection_starves(const struct connection *connection)
 {
-    return lacks_requests(connection) || lacks_frame(connection);
+    return lacks_requests(connection) || lacks_answers(connection) || lacks_frame(connection);
 }
 
 static void reserve_frame(struct connection *connection)
@@ -264,7 +292,7 @@ static int handle_frames(struct connection *connection)
             set_paused(connection, true);
             return 0;
         }
-        if (lacks_requests(connection)) {
+        if (lacks_requests(connection) || lacks_answers(connection)) {
             starve(connection);
             return 0;
         }
@@ -345,7 +373,8 @@ void connection_check_stalled(struct connection *connection, int64_t now)
         if (have < (size_t)(waited / second_ns) * STALL_RATE && !connection->paused)
             connection_fail(connection, "a large request comes too slowly while others wait");
     }
-    int64_t patience = list_empty(&broker->hungry) ? stall_ns : unread_ns;
+    bool awaited = !list_empty(&broker->hungry) || !list_empty(&broker->starving);
+    int64_t patience = awaited ? unread_ns : stall_ns;
     if (connection->unsent && now - connection->sent_ns > patience &&
         broker_answer_room(broker) == 0)
         connection_fail(connection, "answers are not read, and memory for answers is short");

@@ -19,8 +19,9 @@
  * first partition that has anything gets one whole batch, however large. Cold reads run side by
  * side; each reserves its limit of max_bytes until it is known how much it took. If the batch that
  * had to come did not (its range cannot be read), those that got nothing are asked again.
- * Everything promised or read counts in memory.answers from here until it was sent. Where nothing
- * is left of that share, the fetch waits for it, and answers with no records when its time is up.
+ * Everything promised or read counts in memory.answers from here until it was sent. Where little
+ * is left of that share, batches that are small are read for a client that reads; else the fetch
+ * waits for it, and answers with no records when its time is up.
  *
  * Readers of committed data get the aborted transactions of what they are given (by producer, with
  * their first offset) and drop those batches themselves.
@@ -60,7 +61,7 @@ struct fetch {
     size_t reading;                /* cold reads under way */
     bool one_promised;             /* a batch of any size is coming, or has come */
     bool at_once;                  /* an error or divergence: answer without waiting */
-    bool starved;                  /* something could be read, but no memory is left for it */
+    bool starved;                  /* there is something to read, and memory for little at most */
     int64_t deadline_ns;
     struct wait wait;
     struct wait_log *wait_logs;
@@ -439,6 +440,9 @@ static bool part_read(struct fetch_part *part)
     part->row->last_stable_offset = part->log->last_stable_offset;
     if (part->asked->fetch_offset >= end)
         return true;
+    bool small = left == 0;
+    if (small && !fetch->one_promised && request_client_reads(fetch->request))
+        left = broker_answer_small_room(fetch->request->broker);
     if (left == 0 && !fetch->one_promised) {
         fetch->starved = true;
         return true;
@@ -452,9 +456,10 @@ static bool part_read(struct fetch_part *part)
         .offset = part->asked->fetch_offset,
         .end_offset = end,
         .max_bytes = most < room ? most : room,
-        .at_least_one = !fetch->one_promised,
+        .at_least_one = !fetch->one_promised && !small,
         .done = part_done };
-    fetch->one_promised = true;
+    fetch->one_promised |= part->read.at_least_one;
+    fetch->starved |= small;
     int error = log_read(fetch->request->broker->storage, &part->read);
     if (error == -EINPROGRESS) {
         part->reading = true;

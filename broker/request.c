@@ -355,6 +355,11 @@ struct request *request_after(const struct request *request)
     return request->link.next == head ? NULL : list_entry(request->link.next, struct request, link);
 }
 
+bool request_client_reads(const struct request *request)
+{
+    return request->connection->unsent == 0;
+}
+
 struct bytes request_advertised_host(const struct request *request)
 {
     return request->connection->endpoint->host;

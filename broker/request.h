@@ -97,6 +97,9 @@ void request_park(struct request *request, void (*resume)(struct request *reques
 struct request *request_before(const struct request *request);
 struct request *request_after(const struct request *request);
 
+/* The client has taken all that was sent to it before. */
+bool request_client_reads(const struct request *request);
+
 /* What the listener of this request advertises (the Metadata, FindCoordinator, DescribeCluster
  * answer). */
 struct bytes request_advertised_host(const struct request *request);

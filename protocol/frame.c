@@ -178,6 +178,17 @@ int frame_input_next(struct frame_input *input, struct frame *ret_frame)
     return 0;
 }
 
+struct bytes frame_input_peek(const struct frame_input *input)
+{
+    size_t have = waiting(input);
+    if (input->error || have < PREFIX)
+        return bytes_of(NULL, 0);
+    const uint8_t *at = input->buffer->data + input->taken;
+    if (have - PREFIX < be_get32(at))
+        return bytes_of(NULL, 0);
+    return bytes_of(at + PREFIX, be_get32(at));
+}
+
 size_t frame_input_wanted(const struct frame_input *input)
 {
     size_t have = waiting(input);

@@ -66,6 +66,9 @@ void frame_input_received(struct frame_input *input, size_t len);
  */
 int frame_input_next(struct frame_input *input, struct frame *ret_frame) MUST_CHECK;
 
+/* The bytes of the next whole frame, without taking it; null: none is there yet. */
+struct bytes frame_input_peek(const struct frame_input *input);
+
 /* Bytes without which no further frame can be complete; at least 1. 0 after an error. */
 size_t frame_input_wanted(const struct frame_input *input);
 

@@ -7,17 +7,35 @@
 #include "protocol/base/arena.h"
 #include "protocol/base/mem.h"
 #include "protocol/header.h"
+#include "protocol/messages.h"
 
 enum { ANSWER_ARENA_MAX = 64 << 20 };
 
 /* A request that was sent whole. */
 struct due {
     const struct api_schema *api; /* NULL: nobody can answer it */
+    bool silent;                  /* a Produce without acks: it may be refused by a close only */
     int16_t version;
     int32_t correlation_id;
 };
 
 /* ---- what is due ---- */
+
+static bool is_silent(struct bytes frame)
+{
+    struct request_header header;
+    struct produce_request body;
+    struct reader reader = reader_of(frame);
+    struct arena arena;
+    arena_init(&arena, ANSWER_ARENA_MAX);
+    bool silent = request_header_decode(&reader, &header) == 0 &&
+                  header.request_api_key == API_PRODUCE &&
+                  codec_decode(&produce_request_message, header.request_api_version, &reader,
+                      &arena, &body) == 0 &&
+                  body.acks == 0;
+    arena_done(&arena);
+    return silent;
+}
 
 static void note_request(struct house_client *client, struct bytes frame)
 {
@@ -29,6 +47,7 @@ static void note_request(struct house_client *client, struct bytes frame)
         if (due.api && !versions_have(due.api->served, version))
             version = key == API_API_VERSIONS ? 0 : version;
         due.version = version;
+        due.silent = is_silent(frame);
         due.correlation_id = (int32_t)be_get32(frame.data + 4);
     }
     out_bytes(&client->due, &due, sizeof(due));
@@ -62,9 +81,10 @@ static struct due take_due(struct house_client *client, int32_t correlation_id)
         memcpy(&due, client->due.data + client->due_first, sizeof(due));
         client->due_first += sizeof(due);
         CHECK(due.api); /* nobody can answer it, nor what came behind it */
-        if (due.correlation_id == correlation_id)
-            return due;
-        CHECK(due.api->key == API_PRODUCE); /* acks=0 */
+        if (due.silent)
+            continue;
+        CHECK(due.correlation_id == correlation_id);
+        return due;
     }
     check_failed(__FILE__, __LINE__, "an answer that nobody asked for");
 }
