@@ -7,9 +7,10 @@
  *   FAIL_WITH    EIO, ENOSPC, EMFILE, EINTR, or `short` (a read or write transfers half; EIO where
  *                there is nothing to be short of)
  *   FAIL_CALLS   which of them count: names between commas; not set: all
- *   FAIL_STATE   a file of sizeof(struct state) that is mapped: how many were counted, what failed
- *   FAIL_SLOW_MS every preadv2 that may wait sleeps that long (a cold, slow disk); one that may not
- *                (RWF_NOWAIT) says EAGAIN
+ *   FAIL_STATE   a file of sizeof(struct state) that is mapped: how many were counted, what failed,
+ *                and by how much the wall clock is wrong
+ *   FAIL_SLOW_MS every preadv2 of a segment (.log) that may wait sleeps that long (a cold, slow
+ *                disk); one that may not (RWF_NOWAIT) says EAGAIN
  *
  * With _FILE_OFFSET_BITS=64 (as meson sets it) each name here is the one with 64 in it, for the
  * shim as for the broker.
@@ -38,6 +39,7 @@ enum { FDS_MAX = 32768, WHAT_SIZE = 240, SHORT = -1 };
 struct state {
     _Atomic uint64_t count, failed;
     char what[WHAT_SIZE];
+    _Atomic int64_t wall_s; /* seconds by which CLOCK_REALTIME is ahead */
 };
 
 static struct {
@@ -105,6 +107,15 @@ static bool call_counts(const char *call)
     return !fail.calls;
 }
 
+static const char *name_of(int fd, char name[WHAT_SIZE])
+{
+    char link[64];
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, name, WHAT_SIZE - 1);
+    name[len > 0 ? len : 0] = '\0';
+    return name;
+}
+
 /* Is it this one's turn? */
 static bool turn_of(const char *call, const char *path, int fd)
 {
@@ -112,13 +123,9 @@ static bool turn_of(const char *call, const char *path, int fd)
         return false;
     if (atomic_fetch_add(&fail.state->count, 1) + 1 != fail.at)
         return false;
-    char name[WHAT_SIZE] = "", link[64];
-    if (!path) {
-        (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-        ssize_t len = readlink(link, name, sizeof(name) - 1);
-        name[len > 0 ? len : 0] = '\0';
-        path = name;
-    }
+    char name[WHAT_SIZE];
+    if (!path)
+        path = name_of(fd, name);
     (void)snprintf(fail.state->what, WHAT_SIZE, "%s %.200s", call, path);
     atomic_store(&fail.state->failed, 1);
     errno = fail.with == SHORT ? EIO : fail.with;
@@ -223,7 +230,8 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t position, int
 
 static bool slow(int fd, int flags)
 {
-    if (fail.slow_ms == 0 || !fd_counts(fd))
+    char name[WHAT_SIZE];
+    if (fail.slow_ms == 0 || !fd_counts(fd) || !strstr(name_of(fd, name), ".log"))
         return false;
     if (flags & RWF_NOWAIT) {
         errno = EAGAIN;
@@ -241,4 +249,14 @@ ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t position, int 
     if (turn_of("pread", NULL, fd))
         return be_short(fd, iov, position, flags, false);
     return NEXT(preadv2)(fd, iov, count, position, flags);
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int result = NEXT(clock_gettime)(clock, ret);
+    if (result == 0 && clock == CLOCK_REALTIME)
+        ret->tv_sec += atomic_load(&fail.state->wall_s);
+    return result;
 }

@@ -30,8 +30,16 @@ SAMPLE = int(os.environ.get("FAIL_SAMPLE", "6"))  # of each kind of failure
 SETTINGS = {"disk": "plain", "wal.file.bytes": 1 << 20, "wal.files.max": 8, "log.segment.bytes": 1 << 20,
             "wal.writeback.age.ms": 5, "checkpoint.interval.ms": 100, "log.segment.delete.delay.ms": 0,
             "disk.free.min.bytes": 0}
-STATE_SIZE = 16 + 240
+STATE_SIZE = 16 + 240 + 8
+WALL_AT = 16 + 240
 STOP_SAYS = "Nothing can be made safe any more"
+
+
+def need():
+    if harness.is_sanitized():
+        raise harness.Skip("a sanitizer's own interceptors stand before the shim's")
+    if not SHIM.exists():
+        raise harness.Skip(f"{SHIM} is not built")
 
 
 class Shim:
@@ -43,11 +51,17 @@ class Shim:
         if calls:
             self.env["FAIL_CALLS"] = calls
 
+    def set_wall(self, seconds):
+        """The wall clock is that much ahead from now on."""
+        with open(self.path, "r+b") as file:
+            file.seek(WALL_AT)
+            file.write(struct.pack("=q", seconds))
+
     def read(self):
         """(calls counted, what failed or "")"""
         data = self.path.read_bytes()
         count, failed = struct.unpack_from("=QQ", data)
-        return count, data[16:].split(b"\0")[0].decode() if failed else ""
+        return count, data[16:WALL_AT].split(b"\0")[0].decode() if failed else ""
 
 
 def life(broker, book):
@@ -169,8 +183,7 @@ def chosen(count, dice):
 
 
 def sweep(error):
-    if harness.is_sanitized():
-        raise harness.Skip("a sanitizer's own interceptors stand before the shim's")
+    need()
     seed = random.SystemRandom().randrange(1 << 32)
     count, _, code = run(0, error)
     assert code == 0, f"without a failure: ended with {code}"
