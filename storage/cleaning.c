@@ -58,6 +58,7 @@ static int source_enter(struct cleaning *cleaning)
     cleaning->source = (struct source){
         .disk = cleaning->door->table,
         .file = file,
+        .dense = !(source->claim.flags & SEGMENT_SPARSE),
         .size = source->claim.size,
         .base_offset = source->claim.base_offset,
         .end_offset = source->claim.end_offset,

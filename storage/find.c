@@ -93,15 +93,15 @@ static bool pass_batch(void *context, const struct place *place, const struct ba
 static int file_run(struct visit *visit)
 {
     struct log_find_state *state = container_of(visit, struct log_find_state, visit);
-    int status = source_locate(&visit->source, &visit->place, visit->offset);
+    int status = visit_locate(visit, visit->offset);
     while (status == 0 && !state->found) {
-        status = source_walk(&visit->source, &visit->place, pass_batch, state);
+        status = visit_walk(visit, pass_batch, state);
         if (status < 0 || visit->place.position >= visit->source.size ||
             visit->place.offset >= state->below || state->measuring)
             break;
         struct take one = { .at_least_one = true, .below = INT64_MAX };
         struct buffer *buffer;
-        status = source_take(&visit->source, &visit->place, &one, NULL, &buffer);
+        status = visit_take(visit, &one, &buffer);
         if (status == 0 && !buffer) /* refused for its base offset: nothing is left below */
             break;
         if (status == 0)
@@ -213,6 +213,8 @@ static int step_file(struct log_find_state *state, struct segment *segment)
         uint64_t end = (uint64_t)(state->below - claim->base_offset);
         const struct index_entry *entry =
             index_floor(&segment->index, end > UINT32_MAX ? UINT32_MAX : (uint32_t)end);
+        if (entry && !segment_knows_time(segment, entry))
+            entry = NULL;
         visit->build = false;
         visit->place = (struct place){ 0, claim->base_offset };
         if (entry && entry->max_timestamp > state->target)

@@ -50,6 +50,7 @@ static void segment_end(struct segment *segment)
     struct storage *storage = segment->log->body->storage;
     residents_remove(&storage->residents, segment);
     list_remove(&segment->dirty);
+    list_remove(&segment->seal);
     segment_destroy(segment);
 }
 
@@ -168,8 +169,11 @@ int log_add_claim(struct log *log, const struct segment_claim *claim)
         claim->size < BATCH_HEADER_SIZE || claim->size > UINT32_MAX ||
         (last && claim->base_offset < last->claim.end_offset))
         return -EUCLEAN;
-    if (last)
+    if (last) {
         last->sealed = true;
+        if (!segment_is_rooted(last))
+            seals_add(log->body->storage, last);
+    }
     struct segment *segment = segment_push(log, claim);
     segment_is_there(segment);
     log->body->directory_made = true;
@@ -222,6 +226,7 @@ static struct segment *roll(struct log *log, int64_t base_offset)
         last->sealed = true;
         last->sealed_lsn =
             storage->recovering ? storage->checkpoint.lsn + 1 : wal_appended(storage->wal);
+        seals_add(storage, last);
         storage->stats.rolls++;
         /* The checkpoint gives back what was reserved beyond the end. */
         if (last->allocated > last->claim.size && list_empty(&last->dirty))
@@ -397,6 +402,7 @@ static void segment_drop(struct segment *segment, bool file, uint64_t lsn)
     segment->dropped = true;
     log->size_bytes -= segment->claim.size;
     list_remove(&segment->dirty);
+    list_remove(&segment->seal);
     if (file)
         removals_add_segment(log->body->storage, segment, lsn);
     else
@@ -486,6 +492,8 @@ int log_replace(
         struct segment *segment = segment_create(log, claim);
         segment_is_there(segment);
         segment->sealed = true;
+        if (!segment_is_rooted(segment))
+            seals_add(body->storage, segment);
         body->segments[first++] = segment;
         if (claim->generation > body->generation)
             body->generation = claim->generation;

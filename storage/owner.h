@@ -10,6 +10,7 @@
 #include "storage/producers.h"
 #include "storage/removal.h"
 #include "storage/retention.h"
+#include "storage/seal.h"
 #include "storage/segment.h"
 #include "storage/storage.h"
 #include "storage/store.h"
@@ -60,6 +61,7 @@ struct storage {
     struct removals removals;
     struct retention retention;
     struct compaction compaction;
+    struct seals seals;
 
     char cluster_id[UUID_TEXT_LEN + 1];
     uint32_t epoch; /* of all logs: unclean stops so far */

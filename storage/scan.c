@@ -10,8 +10,9 @@ bool source_is_sane(
     const struct source *source, const struct place *place, const struct batch_view *view)
 {
     return place->position < source->size && view->size <= source->size - place->position &&
-           view->base_offset >= place->offset && view->last_offset_delta >= 0 &&
-           view->base_offset < source->end_offset &&
+           (source->dense ? view->base_offset == place->offset
+                          : view->base_offset >= place->offset) &&
+           view->last_offset_delta >= 0 && view->base_offset < source->end_offset &&
            view->last_offset_delta < source->end_offset - view->base_offset;
 }
 
@@ -32,7 +33,9 @@ int source_walk(const struct source *source, struct place *place,
     while (place->position < source->size) {
         if (place->position < chunk_at ||
             place->position + BATCH_HEADER_SIZE > chunk_at + chunk_len) {
-            uint64_t left = source->size - place->position;
+            if (place->position + BATCH_HEADER_SIZE > source->limit && source->limit < source->size)
+                return -EAGAIN;
+            uint64_t left = source->limit - place->position;
             size_t want = left < sizeof(chunk) ? (size_t)left : sizeof(chunk);
             chunk_at = place->position;
             int status = source_read(source, chunk_at, chunk, want, &chunk_len);
@@ -65,46 +68,6 @@ int source_locate(const struct source *source, struct place *place, int64_t offs
     return source_walk(source, place, is_before, &offset);
 }
 
-struct indexing {
-    struct index *index;
-    int64_t base_offset;
-    int64_t max_timestamp;
-};
-
-static bool index_batch(void *context, const struct place *place, const struct batch_view *view)
-{
-    struct indexing *indexing = context;
-    struct index_entry entry = {
-        .offset = (uint32_t)(view->base_offset - indexing->base_offset),
-        .position = (uint32_t)place->position,
-        .max_timestamp = indexing->max_timestamp,
-    };
-    index_note(indexing->index, &entry);
-    if (view->max_timestamp > indexing->max_timestamp)
-        indexing->max_timestamp = view->max_timestamp;
-    return true;
-}
-
-int source_index(const struct source *source, uint32_t step, struct index *ret)
-{
-    struct place place = { 0, source->base_offset };
-    struct indexing indexing = { ret, source->base_offset, -1 };
-    index_init(ret, step, 0);
-    int status = source_walk(source, &place, index_batch, &indexing);
-    /* Damage in the middle: what lies before it can be found, and nothing behind it is asked for
-     * without meeting the damage. */
-    return status == -EBADMSG ? 0 : status;
-}
-
-static bool is_whole(
-    const struct source *source, const struct place *place, const struct batch_view *view)
-{
-    uint64_t end = place->position + view->size;
-    return place->position >= source->fresh_from ||
-           (place->position >= source->trusted_low && end <= source->trusted_high) ||
-           batch_check(view) == BATCH_OK;
-}
-
 /* How many of the bytes are whole batches to be taken; moves *place behind them. */
 static size_t take_whole(const struct source *source, struct place *place, const struct take *take,
     struct bytes bytes, int *ret_status)
@@ -120,10 +83,6 @@ static size_t take_whole(const struct source *source, struct place *place, const
         }
         if (view.size > rest.len || batch_last_offset(&view) >= take->below)
             break;
-        if (!is_whole(source, place, &view)) {
-            *ret_status = -EBADMSG;
-            break;
-        }
         len += view.size;
         place->position += view.size;
         place->offset = batch_last_offset(&view) + 1;
@@ -165,6 +124,21 @@ static int take_one(const struct source *source, struct place *place, const stru
     return status;
 }
 
+/* Nothing of the first `len` bytes at `place` could be taken: was it too little, or is the limit in
+ * the way? */
+static int take_more(const struct source *source, struct place *place, const struct take *take,
+    struct bytes bytes, struct buffer_pool *pool, struct buffer **ret)
+{
+    struct batch_view view;
+    if (batch_parse_header(bytes, &view) != BATCH_OK || view.size <= bytes.len ||
+        batch_last_offset(&view) >= take->below ||
+        (view.size > take->max_bytes && !take->at_least_one))
+        return 0;
+    if (place->position + view.size > source->limit)
+        return -EAGAIN;
+    return take_one(source, place, take, view.size, pool, ret);
+}
+
 int source_take(const struct source *source, struct place *place, const struct take *take,
     struct buffer_pool *pool, struct buffer **ret)
 {
@@ -175,21 +149,22 @@ int source_take(const struct source *source, struct place *place, const struct t
         want = left < BATCH_HEADER_SIZE ? (size_t)left : BATCH_HEADER_SIZE;
     if (want < BATCH_HEADER_SIZE)
         return left < BATCH_HEADER_SIZE && left > 0 ? -EBADMSG : 0;
+    if (place->position + BATCH_HEADER_SIZE > source->limit)
+        return -EAGAIN;
+    if (want > source->limit - place->position)
+        want = (size_t)(source->limit - place->position);
     struct buffer *buffer;
-    struct batch_view view;
     int status = read_buffer(source, place->position, want, pool, &buffer);
     if (status < 0)
         return status;
-    buffer->len = take_whole(source, place, take, bytes_of(buffer->data, want), &status);
-    if (buffer->len) { /* damage behind it is for the next read to find */
+    struct bytes bytes = bytes_of(buffer->data, want);
+    buffer->len = take_whole(source, place, take, bytes, &status);
+    if (buffer->len) { /* what is wrong behind it is for the next read to find */
         *ret = buffer;
         return 0;
     }
-    size_t size = 0;
-    if (status == 0 && batch_parse_header(bytes_of(buffer->data, want), &view) == BATCH_OK)
-        size = view.size;
+    if (status == 0)
+        status = take_more(source, place, take, bytes, pool, ret);
     buffer_unref(buffer);
-    if (status == 0 && size > want && take->at_least_one)
-        return take_one(source, place, take, size, pool, ret);
     return status;
 }

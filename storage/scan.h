@@ -3,7 +3,8 @@
  * in the pool. Inside storage/ only.
  *
  * Nothing read from a file is believed: a header that is not one, that goes beyond the bytes the
- * log claims, or whose offsets do not follow the one before, is -EBADMSG.
+ * log claims, or whose offsets do not follow the one before, is -EBADMSG. Checksums are verify.h's:
+ * a walk goes no farther than what was verified (`limit`).
  */
 #ifndef STORAGE_SCAN_H
 #define STORAGE_SCAN_H
@@ -14,17 +15,16 @@
 #include "protocol/base/buffer.h"
 #include "protocol/batch.h"
 #include "storage/disk.h"
-#include "storage/index.h"
 
 /* A segment file to be read; filled on the loop, used there or by one job. */
 struct source {
     const struct disk_table *disk;
     struct disk_file *file;
     bool nowait;                     /* -EAGAIN instead of waiting for the device */
+    bool dense;                      /* each batch begins at the offset behind the one before */
     uint64_t size;                   /* bytes that are in the file */
+    uint64_t limit;                  /* verified up to here: -EAGAIN for what lies behind */
     int64_t base_offset, end_offset; /* the segment's */
-    /* As struct segment has them. */
-    uint64_t fresh_from, trusted_low, trusted_high;
 };
 
 /* Where a walk stands: at the batch that begins at `position`, whose base offset is at least
@@ -43,10 +43,8 @@ int source_walk(const struct source *source, struct place *place,
     bool (*each)(void *context, const struct place *place, const struct batch_view *view),
     void *context) MUST_CHECK;
 /* Moves *place to the batch that contains `offset` or is the first behind it; to the file's end if
- * there is none. */
+ * there is none. -EAGAIN: as far as the limit. */
 int source_locate(const struct source *source, struct place *place, int64_t offset) MUST_CHECK;
-/* An index of the whole file. */
-int source_index(const struct source *source, uint32_t step, struct index *ret) MUST_CHECK;
 
 /* What to take from a place on. */
 struct take {
@@ -54,7 +52,8 @@ struct take {
     bool at_least_one;
     int64_t below; /* only batches that end below this offset */
 };
-/* Whole batches into a fresh buffer; NULL if nothing fits. Moves *place behind them. -ENOMEM. */
+/* Whole batches into a fresh buffer; NULL if nothing fits. Moves *place behind them. -ENOMEM;
+ * -EAGAIN: not even one lies before the limit. */
 int source_take(const struct source *source, struct place *place, const struct take *take,
     struct buffer_pool *pool, struct buffer **ret) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/footer.h"
 #include "storage/log.h"
 
 struct segment *segment_create(struct log *log, const struct segment_claim *claim)
@@ -16,6 +17,7 @@ struct segment *segment_create(struct log *log, const struct segment_claim *clai
     segment->fresh_from = claim->size;
     list_init(&segment->resident);
     list_init(&segment->dirty);
+    list_init(&segment->seal);
     index_init(
         &segment->index, (uint32_t)log->topic->config.index_interval_bytes, (uint32_t)claim->size);
     return segment;
@@ -25,21 +27,23 @@ void segment_destroy(struct segment *segment)
 {
     CHECK(!segment->file && segment->users == 0);
     CHECK(list_empty(&segment->resident) && list_empty(&segment->dirty));
+    CHECK(list_empty(&segment->seal));
     index_done(&segment->index);
+    proof_done(&segment->proof);
+    mem_free(segment->extents);
     mem_free(segment);
 }
 
-/* One run is remembered: a consumer reads on where it stopped, so each byte is checked about once.
- */
-void segment_trust(struct segment *segment, uint64_t low, uint64_t high)
+uint64_t segment_reach(const struct segment *segment, uint64_t position)
 {
-    if (high <= low)
-        return;
-    bool joins = low <= segment->trusted_high && high >= segment->trusted_low;
-    if (!joins || low < segment->trusted_low)
-        segment->trusted_low = low;
-    if (!joins || high > segment->trusted_high)
-        segment->trusted_high = high;
+    uint64_t reach = proof_reach(&segment->proof, position);
+    return reach >= segment->fresh_from ? segment->written : reach;
+}
+
+bool segment_knows_time(const struct segment *segment, const struct index_entry *entry)
+{
+    return segment_is_rooted(segment) || entry->position == 0 ||
+           entry->position >= segment->fresh_from || segment_reach(segment, 0) >= entry->position;
 }
 
 void segment_claim_batch(struct segment_claim *claim, const struct batch_view *batch)
@@ -94,7 +98,7 @@ void residents_init(struct residents *residents, const struct disk_table *disk, 
 void residents_touch(struct residents *residents, struct segment *segment)
 {
     list_remove(&segment->resident);
-    if (segment->file || segment->index.entries)
+    if (segment->file || segment->index.entries || segment->extents)
         list_append(&residents->used, &segment->resident);
 }
 
@@ -118,9 +122,17 @@ static void file_close(struct residents *residents, struct segment *segment)
     residents->files--;
 }
 
+static size_t known_bytes(const struct segment *segment)
+{
+    size_t extents = segment->extents ? footer_extent_count(segment->claim.size) : 0;
+    return index_bytes(&segment->index) + extents * sizeof(*segment->extents);
+}
+
 static void index_forget(struct residents *residents, struct segment *segment)
 {
-    residents->index_bytes -= index_bytes(&segment->index);
+    residents->index_bytes -= known_bytes(segment);
+    mem_free(segment->extents);
+    segment->extents = NULL;
     index_drop(&segment->index, (uint32_t)segment->claim.size);
 }
 
@@ -138,12 +150,12 @@ void residents_trim(struct residents *residents)
         return;
     list_foreach_safe (node, following, &residents->used) {
         struct segment *segment = list_entry(node, struct segment, resident);
-        if (residents->index_bytes > residents->index_bytes_max)
+        if (residents->index_bytes > residents->index_bytes_max && segment->users == 0)
             index_forget(residents, segment);
         if (residents->files > residents->files_max && segment->users == 0 &&
             list_empty(&segment->dirty))
             file_close(residents, segment);
-        if (!segment->file && !segment->index.entries)
+        if (!segment->file && !segment->index.entries && !segment->extents)
             list_remove(&segment->resident);
         if (residents->files <= residents->files_max &&
             residents->index_bytes <= residents->index_bytes_max)
@@ -169,5 +181,21 @@ void residents_index_built(
     residents->index_bytes -= index_bytes(&segment->index);
     index_prepend(&segment->index, built);
     residents->index_bytes += index_bytes(&segment->index);
+    residents_touch(residents, segment);
+}
+
+void residents_footer(struct residents *residents, struct segment *segment, struct footer *footer)
+{
+    if (segment->extents || segment->dropped)
+        return;
+    residents->index_bytes -= known_bytes(segment);
+    if (segment->index.from > 0 || !segment->index.entries) {
+        index_done(&segment->index);
+        segment->index = footer->index;
+        footer->index = (struct index){ 0 };
+    }
+    segment->extents = footer->extents;
+    footer->extents = NULL;
+    residents->index_bytes += known_bytes(segment);
     residents_touch(residents, segment);
 }

@@ -23,6 +23,7 @@
 #include "protocol/base/list.h"
 #include "storage/disk.h"
 #include "storage/index.h"
+#include "storage/proof.h"
 
 struct log;
 struct batch_view;
@@ -59,7 +60,7 @@ struct segment {
     uint32_t allocate_step; /* of the last reservation */
     struct index index;
     struct disk_file *file; /* NULL: closed */
-    struct list resident;   /* has an open file or an index */
+    struct list resident;   /* has an open file, an index or extents */
     struct list dirty;      /* in storage's list: has bytes that no sync has seen */
     bool name_dirty;        /* neither has its name */
     uint32_t users;         /* jobs that use the file */
@@ -70,9 +71,12 @@ struct segment {
     bool dropped;           /* no part of the log any more; freed with its last user */
     bool removing;          /* a removal owns it and frees it */
     bool complained;        /* one line about damage is enough */
-    /* Bytes whose checksums need not be looked at again: those of [trusted_low, trusted_high), and
-     * what this process wrote, from fresh_from on. */
-    uint64_t fresh_from, trusted_low, trusted_high;
+    uint64_t fresh_from;    /* this process wrote what lies behind: no need to verify it */
+    struct proof proof;
+    uint64_t *extents;   /* of the footer, when it is loaded; then the index is whole, too */
+    bool distrusted;     /* file and root differ, and the footer is lost: verified batch by batch */
+    bool unsealable;     /* no footer can be made of it before the next start */
+    struct list seal;    /* seals.todo */
     int64_t hint_offset; /* the batch that contains it begins at hint_position; -1: no hint */
     uint64_t hint_position;
 };
@@ -80,8 +84,14 @@ struct segment {
 struct segment *segment_create(struct log *log, const struct segment_claim *claim);
 /* No users, no open file, in no list. */
 void segment_destroy(struct segment *segment);
-/* The batches of these bytes were whole. */
-void segment_trust(struct segment *segment, uint64_t low, uint64_t high);
+/* Verified from `position` up to here (position: not even one byte). */
+uint64_t segment_reach(const struct segment *segment, uint64_t position);
+/* What an index entry says of timestamps was verified. */
+bool segment_knows_time(const struct segment *segment, const struct index_entry *entry);
+static inline bool segment_is_rooted(const struct segment *segment)
+{
+    return (segment->claim.flags & SEGMENT_ROOTED) && !segment->distrusted;
+}
 /* Fresh memory: the file of batches, and the footer beside it. */
 char *segment_path(const struct segment *segment);
 char *segment_footer_path(const struct segment *segment);
@@ -111,5 +121,8 @@ void residents_index(
 /* An index built from the file, for the part that was missing. */
 void residents_index_built(
     struct residents *residents, struct segment *segment, struct index *built);
+/* What a footer knows, if that is not there yet: index and extents are taken out of it. */
+struct footer;
+void residents_footer(struct residents *residents, struct segment *segment, struct footer *footer);
 
 #endif

@@ -187,6 +187,7 @@ static struct storage *storage_create(
     removals_init(storage);
     retention_init(storage);
     compaction_init(storage);
+    seals_init(storage);
     return storage;
 }
 
@@ -249,6 +250,7 @@ void storage_turn(struct storage *storage)
     removals_step(storage);
     retention_step(storage);
     compaction_step(storage);
+    seals_step(storage);
     residents_trim(&storage->residents);
     if (!list_empty(&storage->topics.deleted))
         topics_reap(storage);
@@ -305,13 +307,13 @@ void storage_close_step(struct storage *storage)
     if (storage->writeback.full && storage->writeback.paused && storage->writeback.job_count == 0 &&
         storage->checkpoint.job_count == 0 && !storage->checkpoint.slot_job &&
         !storage->checkpoint.whole_job && !storage->removals.running && read_idle(storage) &&
-        compaction_idle(storage) && wal_idle(storage->wal) &&
+        seals_idle(storage) && compaction_idle(storage) && wal_idle(storage->wal) &&
         storage_is_durable(storage, wal_appended(storage->wal))) {
         close_finish(storage, -ENOSPC);
         return;
     }
     if (storage->retention.committed || !compaction_idle(storage) || !removals_idle(storage) ||
-        !read_idle(storage))
+        !read_idle(storage) || !seals_idle(storage))
         return;
     if (close_is_over(storage)) {
         close_finish(storage, 0);
@@ -330,6 +332,7 @@ void storage_destroy(struct storage *storage)
     read_done(storage);
     retention_done(storage);
     compaction_done(storage);
+    seals_done(storage);
     checkpoint_done(storage);
     writeback_done(storage);
     removals_done(storage);

@@ -386,7 +386,7 @@ int unit_raise_start(struct unit *unit, struct log *log, int64_t offset) MUST_CH
 struct storage_stats {
     uint64_t units, batches, bytes;
     uint64_t wal_writes, wal_durable_writes, wal_syncs, wal_wraps, wal_files_recycled;
-    uint64_t writebacks, writeback_bytes, rolls, checkpoints, segments_deleted;
+    uint64_t writebacks, writeback_bytes, rolls, checkpoints, segments_deleted, seals;
     uint64_t reads_ring, reads_warm, reads_cold;
     uint64_t replayed_records, recovery_ns;
     uint64_t compactions; /* segments made in place of others */

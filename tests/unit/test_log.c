@@ -454,16 +454,17 @@ TEST(log, serves_nothing_that_is_damaged_and_all_that_is_not)
     storage_test_open(&test);
     log = storage_test_log(&test, "t", 0);
     struct buffer *buffer;
-    uint64_t reads = test.doors.calls[CALL_READ];
     cr_assert_eq(storage_test_read(&test, log, second_segment, 1000, &buffer), -EBADMSG);
-    cr_assert_eq(
-        test.doors.calls[CALL_READ], reads + 1, "the header says it, nothing is asked for");
+    cr_assert_eq(storage_test_read(&test, log, second_segment + 10, 1000, &buffer), 0);
+    buffer_unref(buffer);
     cr_assert_eq(storage_test_read(&test, log, 3, 1 << 20, &buffer), 0);
     cr_assert_eq(buffer->len, second, "what lies before the damage, and not a byte more");
     buffer_unref(buffer);
     cr_assert_eq(storage_test_read(&test, log, 10, 1 << 20, &buffer), -EBADMSG);
     cr_assert_eq(storage_test_read(&test, log, 10, 1 << 20, &buffer), -EBADMSG);
-    cr_assert(doors_test_said(&test.doors, "t-0: reading the segment of offset 0: damaged"));
+    cr_assert(doors_test_said(&test.doors, "t-0: offsets 10 to 19 are damaged"));
+    cr_assert_eq(storage_test_read(&test, log, 20, 1000, &buffer), 0);
+    buffer_unref(buffer);
     cr_assert_eq(storage_test_read(&test, log, end - 1, 1 << 20, &buffer), 0);
     cr_assert_not_null(buffer);
     buffer_unref(buffer);
