@@ -464,7 +464,7 @@ TEST(handle_produce, an_hour_ahead_is_the_default_limit)
     world_close(&world);
 }
 
-TEST(handle_produce, transactions_are_refused_for_good)
+TEST(handle_produce, a_transaction_without_its_id_is_refused)
 {
     struct world world;
     world_open(&world, NULL);
