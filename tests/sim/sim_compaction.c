@@ -548,6 +548,8 @@ static bool life_open(struct world *w)
 {
     bool power = false;
     struct storage_hooks hooks = { .context = w, .failed = on_failed };
+    /* Somebody changed the broker's setting: a replay rolls elsewhere than the life before. */
+    w->config.defaults.segment_bytes = random_between(&w->random, 3000, 12000);
     for (int tries = 0;; tries++) {
         if (tries < 6 && random_chance(&w->random, 1, 3))
             w->sim.crash_after = (int64_t)random_below(&w->random, 60);
@@ -863,7 +865,6 @@ static void world_begin(struct world *w, uint64_t seed, bool verbose, struct tot
     w->config.wal_files_max = 4;
     w->config.checkpoint_ms = 2000;
     w->config.disk_free_min = 1;
-    w->config.defaults.segment_bytes = 8 * 1024;
     w->config.defaults.index_interval_bytes = 1024;
     w->config.defaults.file_delete_delay_ms = seed % 4 == 0 ? 3000 : 0;
     w->config.cleaner.backoff_ms = 500;

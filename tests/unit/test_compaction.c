@@ -213,6 +213,7 @@ TEST(compaction, leaves_the_newest_of_each_key_over_any_end)
     cr_assert_eq(before, 200);
     cr_assert_lt(after, KEYS + 25, "the active segment is left alone: %d", after);
     cr_assert_leq(files(&trial), 3);
+    cr_assert(trial.log->body->segments[0]->claim.flags & SEGMENT_SPARSE, "it has holes");
     cr_assert_eq(trial.log->end_offset, 200);
     reopen(&trial);
     cr_assert_eq(check(&trial), after);
@@ -549,7 +550,7 @@ TEST(compaction, reads_go_on_before_and_behind_the_holes)
     end(&trial);
 }
 
-TEST(compaction, a_hole_before_what_is_in_the_ring)
+TEST(compaction, reads_go_on_into_the_ring)
 {
     struct trial trial;
     setup(&trial);

@@ -320,11 +320,12 @@ TEST(sieve, a_tombstone_that_is_not_learnt_yet_gets_no_horizon)
     struct trial trial = trial_of();
     struct out keys = { 0 }, text = { 0 };
     trial.map_bytes = 0;
-    for (int i = 0; i < OFFSET_MAP_KEYS_MIN; i++)
+    for (int i = 0; i < OFFSET_MAP_KEYS_MIN - 1; i++)
         out_printf(&keys, "k%d=1 ", i);
     keys.data[keys.len - 1] = '\0';
     add(&shelf, &plain, (const char *)keys.data);
-    add(&shelf, &plain, "z");
+    add(&shelf, &plain, "last=1 z"); /* known up to the middle of this batch */
+    add(&shelf, &plain, "y");
     struct shelf result = sift_with(&trial, &shelf);
     cr_assert_eq(trial.from, OFFSET_MAP_KEYS_MIN);
     cr_assert_null(strstr(text_of(&result, &text), "~"), "%s", (char *)text.data);
@@ -355,6 +356,25 @@ TEST(sieve, the_last_batch_of_a_live_producer_stays_empty)
     cr_assert_eq(batch.max_timestamp, 102);
     trial.producer_count = 0; /* it was forgotten */
     sifted(&trial, &shelf, "[3-4 3:a=3 4:b=3]");
+    out_done(&shelf.bytes);
+}
+
+static const struct made of_7;
+
+TEST(sieve, a_header_that_stays_says_the_same_of_its_transaction)
+{
+    struct shelf shelf = { 0 };
+    struct trial trial = trial_of();
+    struct batch_view batch;
+    add(&shelf, &of_7, "a=1");
+    add_marker(&shelf, 7, false);
+    trial.aborted[0] = (struct sieve_aborted){ 7, 0, 1 };
+    trial.aborted_count = 1;
+    trial.producers[0] = (struct sieve_producer){ 7, 0, 0 };
+    trial.producer_count = 1;
+    sifted(&trial, &shelf, "[0-0 P7/0] [1-1 P7/-1 abort]");
+    cr_assert_eq(batch_parse(bytes_of(shelf.bytes.data, shelf.bytes.len), &batch), BATCH_OK);
+    cr_assert_eq(batch.attributes, BATCH_ATTRIBUTE_TRANSACTIONAL);
     out_done(&shelf.bytes);
 }
 

@@ -413,6 +413,32 @@ TEST(retention, does_not_believe_timestamps_of_the_far_future_and_spares_compact
     storage_test_end(&test);
 }
 
+TEST(retention, minus_one_is_for_ever_and_a_change_takes_effect)
+{
+    struct storage_test test;
+    struct unit_test unit = { 0 };
+    char name[] = "retention.ms", value[] = "5000";
+    struct topic_config_entry entry = { name, value };
+    storage_test_setup(&test);
+    test.config.retention_check_ms = 1000;
+    test.config.defaults.retention_ms = 1000;
+    test.timestamp = test.doors.wall_ms;
+    storage_test_open(&test);
+    struct topic *topic = storage_test_create(&test, "t", 1, "retention.ms", "-1");
+    struct log *log = topic->logs[0];
+    cr_assert_eq(storage_test_append(&test, log, 10, -1), 0);
+    storage_test_pass(&test, 20000);
+    cr_assert_eq(log->start_offset, 0);
+    unit_init(&unit.unit, NULL);
+    cr_assert_eq(unit_set_topic_config(&unit.unit, test.storage, topic, &entry, 1), 0);
+    unit_test_commit(&test, &unit);
+    storage_test_wait(&test, &unit.done);
+    unit_test_end(&unit);
+    storage_test_pass(&test, 2000);
+    cr_assert_eq(log->start_offset, 10);
+    storage_test_end(&test);
+}
+
 static int raise_start(struct storage_test *test, struct log *log, int64_t offset)
 {
     struct unit_test unit = { 0 };
