@@ -379,6 +379,11 @@ static void record_check(
     if (!control && (!bytes_equal_text(record->key, key) || value != item->value ||
                         record->timestamp != item->at_ms))
         fail(w, "the record at %" PRId64 " is not what was written", record->offset);
+    /* As the answer to a fetch is made: when the read is done. */
+    struct log *log = log_of(w);
+    if (item->aborted && record->offset < log->last_stable_offset &&
+        !log_is_aborted(log, TRANSACTIONAL_ID, record->offset))
+        fail(w, "the aborted record at %" PRId64 " is shown to everybody", record->offset);
     item->present = true;
 }
 
@@ -442,15 +447,12 @@ struct newest {
     bool erased; /* the newest is a tombstone and gone */
 };
 
-static void item_check(struct world *w, struct log *log, int64_t at, struct newest *newest)
+static void item_check(struct world *w, int64_t at, struct newest *newest)
 {
     const struct item *item = &w->items[at];
     bool old = clock_wall_ms(&w->sim.clock) >= item->at_ms + RETENTION_MS;
     if (item->aborted) {
         w->totals->gone_aborted += !item->present;
-        if (item->present && at < log->last_stable_offset &&
-            !log_is_aborted(log, TRANSACTIONAL_ID, at))
-            fail(w, "the aborted record at %" PRId64 " is shown to everybody", at);
         return;
     }
     if (!item->present && !newest->there && (item->value || !old || item->undecided))
@@ -466,13 +468,13 @@ static void item_check(struct world *w, struct log *log, int64_t at, struct newe
     newest->there |= !item->undecided;
 }
 
-static void rules_check(struct world *w, struct log *log, int64_t start, int64_t end)
+static void rules_check(struct world *w, int64_t start, int64_t end)
 {
     struct newest newest[KEYS_MANY] = { 0 };
     for (int64_t at = end; at-- > start;) {
         const struct item *item = &w->items[at];
         if (item->kind != ITEM_COMMIT && item->kind != ITEM_ABORT)
-            item_check(w, log, at, &newest[item->key]);
+            item_check(w, at, &newest[item->key]);
         else if (!item->present)
             marker_check(w, start, at);
     }
@@ -497,7 +499,7 @@ static void scan(struct world *w)
     }
     if ((size_t)end > w->count)
         fail(w, "visible is %" PRId64 ", written %zu", end, w->count);
-    rules_check(w, log, log->start_offset, end);
+    rules_check(w, log->start_offset, end);
     w->totals->scans++;
 }
 
