@@ -46,16 +46,16 @@ class Writer:
                 at = self.dice.randrange(len(POOL) - VALUE)
                 lines.append(f"{key}|{self.number} {POOL[at:at + VALUE]}")
                 newest[key] = self.number
-        harness.run(["kcat", "-b", self.broker.bootstrap, "-P", "-t", self.topic, "-p", "0", "-K", "|", "-Z",
-                     "-z", self.codec, "-X", "acks=all", "-X", "enable.idempotence=true"],
+        harness.run(["kcat", "-b", self.broker.bootstrap, "-P", "-t", self.topic, "-p", "0", "-K", "|",
+                     "-Z", "-z", self.codec, "-X", "acks=all", "-X", "enable.idempotence=true"],
                     input="\n".join(lines).encode() + b"\n", timeout_s=120)
         self.newest.update(newest)
 
 
 def consume(broker, topic):
     """(key -> number or None as a table of the topic would have it, records, offsets) from the beginning."""
-    out = harness.run(["kcat", "-b", broker.bootstrap, "-C", "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q", "-Z",
-                       "-X", "check.crcs=true", "-f", "%o|%k|%S|%s\n"], timeout_s=120)
+    out = harness.run(["kcat", "-b", broker.bootstrap, "-C", "-t", topic, "-p", "0", "-o", "beginning", "-e", "-q",
+                       "-Z", "-X", "check.crcs=true", "-f", "%o|%k|%S|%s\n"], timeout_s=120)
     table, offsets = {}, []
     for line in out.stdout.decode().splitlines():
         offset, key, size, value = line.split("|", 3)
@@ -94,8 +94,8 @@ def text(string):
 
 def set_policy(broker, topic, policy):
     """IncrementalAlterConfigs, version 0, by hand."""
-    body = (struct.pack(">ib", 1, 2) + text(topic) + struct.pack(">i", 1) + text("cleanup.policy") + b"\0" + text(policy)
-            + b"\0")
+    body = (struct.pack(">ib", 1, 2) + text(topic) + struct.pack(">i", 1) + text("cleanup.policy") + b"\0"
+            + text(policy) + b"\0")
     with socket.create_connection((broker.host, broker.port), timeout=10) as connection:
         answer = harness.request(connection, 44, 0, body)
     assert struct.unpack(">h", answer[8:10])[0] == 0, answer  # behind throttle time and count
