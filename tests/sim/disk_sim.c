@@ -29,6 +29,7 @@ struct inode {
     uint32_t references; /* names on either side, and open files */
     bool locked, direct; /* direct: how it was opened last */
     uint64_t id;
+    uint64_t errors;    /* of syncs; as Linux' errseq_t, each open file hears of each */
     struct inode *copy; /* while an image is made */
 };
 
@@ -44,6 +45,7 @@ struct disk_file {
     struct list link;
     struct inode *inode;
     bool writable, direct, holds_lock;
+    uint64_t errors; /* of the inode, that it heard of */
 };
 
 struct pending_op {
@@ -253,6 +255,7 @@ static int sim_open(struct disk *disk, const char *path, int flags, struct disk_
     struct disk_file *file = mem_zalloc(1, sizeof(*file));
     file->disk = disk;
     file->inode = inode_ref(name->seen);
+    file->errors = file->inode->errors;
     file->writable = flags & DISK_WRITE;
     file->direct = file->inode->direct = (flags & DISK_DIRECT) && !sim->faults.no_direct;
     if ((flags & DISK_TRUNCATE) && file->inode->seen_size) {
@@ -435,6 +438,7 @@ static int sim_size(struct disk_file *file, uint64_t *ret_size)
  * others it gives back the old ones. */
 static void sync_spoil(struct sim *sim, struct inode *inode)
 {
+    inode->errors++;
     for (uint64_t s = 0; s < inode->capacity / SIM_SECTOR; s++) {
         if (!inode->marks[s])
             continue;
@@ -462,11 +466,23 @@ static int file_sync(struct sim *sim, struct inode *inode)
     return 0;
 }
 
+static int error_heard(struct disk_file *file)
+{
+    bool news = file->errors < file->inode->errors;
+    file->errors = file->inode->errors;
+    return news ? -EIO : 0;
+}
+
+static int handle_sync(struct disk_file *file)
+{
+    int status = file_sync(sim_of(file->disk), file->inode);
+    return error_heard(file) < 0 && status == 0 ? -EIO : status;
+}
+
 static int sim_sync(struct disk_file *file)
 {
-    struct sim *sim = sim_of(file->disk);
-    int status = call_begin(sim);
-    return status < 0 ? status : file_sync(sim, file->inode);
+    int status = call_begin(sim_of(file->disk));
+    return status < 0 ? status : handle_sync(file);
 }
 
 static int sim_sync_dir(struct disk *disk, const char *path)
@@ -626,7 +642,7 @@ static int op_write(struct sim *sim, struct disk_op *op)
     if (!sim->faults.fua && op->file->direct)
         disk_flush_cache(sim);
     inode_settle_range(op->file->inode, op->position, op->len);
-    return 0;
+    return error_heard(op->file);
 }
 
 static struct pending_op *op_earliest(const struct sim *sim)
@@ -653,7 +669,7 @@ void disk_sim_finish_next(struct sim *sim)
     list_remove(&pending->link);
     mem_free(pending);
     int status = sim->dead                  ? -EIO
-                 : op->kind == DISK_OP_SYNC ? file_sync(sim, op->file->inode)
+                 : op->kind == DISK_OP_SYNC ? handle_sync(op->file)
                                             : op_write(sim, op);
     op->done(op, status);
 }
