@@ -23,6 +23,7 @@
 #include <errno.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 #include "storage/owner.h"
 #include "storage/slot.h"
 
@@ -204,10 +205,10 @@ static int item_run(const struct sync_job *job, struct sync_item *item)
     }
     int status = item->cut ? job->disk->truncate(item->file, item->size) : 0;
     if (status == 0)
-        status = job->disk->sync(item->file);
+        status = BARRIER(SEGMENT_SYNC) ? job->disk->sync(item->file) : 0;
     if (item->path)
         job->disk->close(item->file);
-    if (status == 0 && item->directory)
+    if (status == 0 && item->directory && BARRIER(SEGMENT_DIR_SYNC))
         status = job->disk->sync_dir(job->door, item->directory);
     return status;
 }
@@ -253,7 +254,7 @@ static void sync_done(struct work_job *work)
         item_end(&job->items[i]);
     }
     sync_forget(job);
-    if (failed) {
+    if (failed && BARRIER(SEGMENT_SYNC_FAILS)) {
         storage_fail(storage, failed, "syncing a segment");
         return;
     }
@@ -327,7 +328,7 @@ struct whole_job {
 static void whole_run(struct work_job *work)
 {
     struct whole_job *job = container_of(work, struct whole_job, work);
-    job->status = job->disk->sync_all(job->file);
+    job->status = BARRIER(WHOLE_SYNC) ? job->disk->sync_all(job->file) : 0;
 }
 
 static void whole_forget(struct checkpoint *checkpoint)
@@ -398,7 +399,7 @@ struct slot_job {
 static void slot_run(struct work_job *work)
 {
     struct slot_job *job = container_of(work, struct slot_job, work);
-    if (job->sync_root && job->door->table->sync_dir(job->door, job->dir) < 0)
+    if (job->sync_root && BARRIER(ROOT_SYNC) && job->door->table->sync_dir(job->door, job->dir) < 0)
         job->status = -EIO;
     if (job->status == 0)
         job->status = slot_write(job->door, job->dir, job->generation, job->bytes);
@@ -417,7 +418,7 @@ static void slot_done(struct work_job *work)
     struct slot_job *job = container_of(work, struct slot_job, work);
     struct storage *storage = job->storage;
     struct checkpoint *checkpoint = &storage->checkpoint;
-    int status = job->status;
+    int status = BARRIER(SLOT_FAILS) ? job->status : 0;
     slot_forget(checkpoint);
     if (status < 0 && !writeback_is_passing(status)) {
         storage_fail(storage, status, "writing a checkpoint");
@@ -450,6 +451,8 @@ static void slot_begin_job(struct storage *storage)
     job->bytes = bytes_of(checkpoint->slot.data, checkpoint->slot.len);
     job->work.run = slot_run;
     job->work.done = slot_done;
+    if (!BARRIER(RECYCLE_AFTER_SLOT))
+        wal_recycle(storage->wal, checkpoint->next_lsn);
     storage->root_dirty = false;
     checkpoint->slot_job = job;
     checkpoint->state = CHECKPOINT_SLOT;
@@ -491,7 +494,8 @@ static bool due(const struct storage *storage)
 static bool written_back(const struct storage *storage)
 {
     uint64_t lsn = storage->checkpoint.next_lsn;
-    return storage_is_durable(storage, lsn) && writeback_position(storage) >= lsn;
+    return (!BARRIER(CHECKPOINT_DURABLE) || storage_is_durable(storage, lsn)) &&
+           (!BARRIER(CHECKPOINT_WRITTEN_BACK) || writeback_position(storage) >= lsn);
 }
 
 void checkpoint_step(struct storage *storage)

@@ -12,6 +12,7 @@
  */
 #include "storage/position.h"
 
+#include "storage/barriers.h"
 #include "storage/owner.h"
 
 void position_init(struct storage *storage)
@@ -75,7 +76,7 @@ void position_notice(struct log *log, uint64_t lsn)
 
 static bool entry_reached(const struct ring_entry *entry, uint64_t written, uint64_t durable)
 {
-    return entry->end_lsn <= (entry->durable ? durable : written);
+    return entry->end_lsn <= (entry->durable && BARRIER(VISIBLE_DURABLE) ? durable : written);
 }
 
 static void log_advance(struct log *log, uint64_t written, uint64_t durable)
@@ -228,12 +229,13 @@ void position_moved(struct storage *storage)
         return;
     uint64_t durable = wal_durable(storage->wal);
     uint64_t written = wal_written(storage->wal);
-    logs_advance(&storage->await_durable, durable, written, durable);
+    logs_advance(
+        &storage->await_durable, BARRIER(VISIBLE_DURABLE) ? durable : written, written, durable);
     logs_advance(&storage->await_written, written, written, durable);
     notices_take(storage, durable);
     for (struct list *node; (node = list_pop(&storage->wakes));)
         waiters_wake(list_entry(node, struct log_body, wake_link)->log);
-    units_finish(&storage->units_durable, durable);
+    units_finish(&storage->units_durable, BARRIER(UNITS_DURABLE) ? durable : written);
     units_finish(&storage->units_written, written);
     position_turn(storage);
     writeback_step(storage);

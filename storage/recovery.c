@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 #include "storage/owner.h"
 #include "storage/rewrite.h"
 #include "storage/slot.h"
@@ -90,7 +91,7 @@ static int parent_sync(struct storage *storage)
 {
     struct disk *disk = storage->doors->disk;
     char *parent = parent_of(storage->dir);
-    int status = disk->table->sync_dir(disk, parent);
+    int status = BARRIER(PARENT_SYNC) ? disk->table->sync_dir(disk, parent) : 0;
     mem_free(parent);
     return status;
 }
@@ -169,7 +170,7 @@ static int file_write(struct storage *storage, const char *name, const char *tex
         return status;
     struct iovec iov = { (void *)(uintptr_t)text, strlen(text) };
     status = disk->table->writev(file, 0, &iov, 1);
-    if (status == 0)
+    if (status == 0 && BARRIER(FORMAT_SYNC))
         status = disk->table->sync(file);
     disk->table->close(file);
     return status;
@@ -224,11 +225,11 @@ static int directory_create(struct recovery *recovery)
     mem_free(wal);
     if (status == 0 || status == -EEXIST)
         status = first_slot(storage);
-    if (status == 0)
+    if (status == 0 && BARRIER(MADE_DIR_SYNC))
         status = disk->table->sync_dir(disk, storage->dir);
     if (status == 0)
         status = file_write(storage, "millrace.format", FORMAT_TEXT);
-    if (status == 0)
+    if (status == 0 && BARRIER(FORMAT_DIR_SYNC))
         status = disk->table->sync_dir(disk, storage->dir);
     if (status < 0)
         doors_say(storage->doors, LOG_ERROR, "can't set up %s: %s", storage->dir,
@@ -246,7 +247,7 @@ static int format_read(struct recovery *recovery, char text[FORMAT_TEXT_MAX + 1]
     memset(text, 0, FORMAT_TEXT_MAX + 1);
     int status = disk->table->open(disk, path, DISK_WRITE, &file);
     if (status == 0) {
-        status = rewrite(disk, file, FORMAT_TEXT_MAX);
+        status = BARRIER(FORMAT_REWRITE) ? rewrite(disk, file, FORMAT_TEXT_MAX) : 0;
         if (status == 0)
             status = disk->table->read(file, 0, text, FORMAT_TEXT_MAX, &len);
         disk->table->close(file);
@@ -605,7 +606,7 @@ static int start_record(struct storage *storage)
         memcpy(starts, last->value, sizeof(starts));
     le_put64(starts, le_get64(starts) + 1);
     (void)unit_put_any(unit, STORE_CLUSTER, bytes_text("starts"), bytes_of(starts, sizeof(starts)));
-    if (storage->unclean) {
+    if (storage->unclean && BARRIER(EPOCH_RAISED)) {
         le_put32(epoch, storage->epoch + 1);
         (void)unit_put_any(
             unit, STORE_CLUSTER, bytes_text("epoch"), bytes_of(epoch, sizeof(epoch)));
@@ -635,7 +636,9 @@ static int recover(struct recovery *recovery, const struct wal_events *events)
     struct storage *storage = recovery->storage;
     /* A life that was killed may have left names here that are not on the medium yet: nothing may
      * be built on what the next power cut takes away. (So with every file that is read below.) */
-    int status = recovery->disk->table->sync_dir(recovery->disk, storage->dir);
+    int status = 0;
+    if (BARRIER(START_DIR_SYNC))
+        status = recovery->disk->table->sync_dir(recovery->disk, storage->dir);
     if (status == 0)
         status = directory_list(recovery);
     if (status < 0)

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 #include "storage/owner.h"
 
 enum { OFFSET_DIGITS = 20 };
@@ -257,7 +258,7 @@ bool removals_block(struct storage *storage, struct log *log)
     char *path = log_directory(log);
     struct tree_node *node = tree_find(&storage->removals.by_path, path);
     mem_free(path);
-    if (!node)
+    if (!node || !BARRIER(REMOVAL_BLOCKS))
         return false;
     list_append(&container_of(node, struct removal, by_path)->blocked, &log->body->blocked_link);
     log_set_busy(log, true);
@@ -273,7 +274,7 @@ static bool directory_next(struct storage *storage)
         return false;
     struct removal *removal = list_entry(node, struct removal, link);
     /* Its own use is one. */
-    if (!storage_is_durable(storage, removal->lsn) ||
+    if ((BARRIER(REMOVAL_DURABLE) && !storage_is_durable(storage, removal->lsn)) ||
         (removal->log && removal->log->body->users > 1))
         return false;
     list_remove(node);
@@ -291,8 +292,8 @@ static bool segment_next(struct storage *storage)
             timer_set(storage->doors->timers, &storage->removals.timer, node->key);
             return false;
         }
-        if (!storage_is_durable(storage, removal->lsn) || removal->segment->users > 0 ||
-            log->body->busy)
+        if ((BARRIER(REMOVAL_DURABLE) && !storage_is_durable(storage, removal->lsn)) ||
+            removal->segment->users > 0 || log->body->busy)
             return false;
         heap_remove(&storage->removals.segments, node);
         residents_remove(&storage->residents, removal->segment);
@@ -317,7 +318,8 @@ static struct removal *scrub_create(struct storage *storage, struct log *log)
     removal->path = log_directory(log);
     removal->keep = mem_zalloc(body->segment_count, sizeof(*removal->keep));
     for (size_t i = 0; i < body->segment_count; i++) {
-        if (body->segments[i]->created)
+        /* A first write that found no room leaves the file open, and the next one goes there. */
+        if (body->segments[i]->created || body->segments[i]->file)
             removal->keep[removal->keep_count++] =
                 (struct segment_name){ body->segments[i]->claim.base_offset,
                     body->segments[i]->claim.generation };

@@ -7,6 +7,7 @@
 
 #include "protocol/base/mem.h"
 #include "protocol/crc32c.h"
+#include "storage/barriers.h"
 #include "storage/rewrite.h"
 
 static const char magic[] = "MILLRACE";
@@ -14,7 +15,7 @@ enum { ENDS = 2 };
 
 static char *slot_path(const char *dir, uint64_t generation)
 {
-    return mem_printf("%s/meta.%c", dir, generation % ENDS ? 'a' : 'b');
+    return mem_printf("%s/meta.%c", dir, BARRIER(SLOT_IN_TURN) && generation % ENDS ? 'a' : 'b');
 }
 
 void slot_begin(struct out *out)
@@ -49,10 +50,10 @@ int slot_write(struct disk *disk, const char *dir, uint64_t generation, struct b
         return status;
     struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes.data, .iov_len = bytes.len };
     status = disk->table->writev(file, 0, &iov, 1);
-    if (status == 0 && disk->table->sync(file) < 0)
+    if (status == 0 && BARRIER(SLOT_SYNC) && disk->table->sync(file) < 0)
         status = -EIO; /* never tried again, whatever it said */
     disk->table->close(file);
-    if (status == 0 && fresh && disk->table->sync_dir(disk, dir) < 0)
+    if (status == 0 && fresh && BARRIER(SLOT_DIR_SYNC) && disk->table->sync_dir(disk, dir) < 0)
         status = -EIO;
     return status;
 }
@@ -67,22 +68,23 @@ static int slot_load(struct disk *disk, const char *path, struct slot_head *ret,
     if (status < 0)
         return status;
     /* What is read now must not be gone after a power cut. */
-    status = disk->table->sync(file);
+    status = BARRIER(SLOT_READ_SYNC) ? disk->table->sync(file) : 0;
     if (status == 0)
         status = disk->table->read(file, 0, head, sizeof(head), &len);
     if (status < 0)
         goto close;
     status = len == 0 ? -ENOENT : -EUCLEAN;
     if (len < sizeof(head) || memcmp(head, magic, 8) != 0 ||
-        le_get32(head + 44) != crc32c(0, head, 44) || le_get32(head + 8) < 1 ||
-        le_get32(head + 8) > SLOT_FORMAT)
+        (BARRIER(SLOT_HEAD_CRC) && le_get32(head + 44) != crc32c(0, head, 44)) ||
+        le_get32(head + 8) < 1 || le_get32(head + 8) > SLOT_FORMAT)
         goto close;
     uint64_t body_len = le_get64(head + 32), size;
     int size_status = disk->table->size(file, &size);
     if (size_status < 0 || size < SLOT_HEAD_SIZE || body_len > size - SLOT_HEAD_SIZE)
         goto close;
     status = disk->table->read(file, SLOT_HEAD_SIZE, out_add(body, body_len), body_len, &len);
-    if (status == 0 && (len < body_len || crc32c(0, body->data, len) != le_get32(head + 40)))
+    if (status == 0 && (len < body_len || (BARRIER(SLOT_BODY_CRC) &&
+                                              crc32c(0, body->data, len) != le_get32(head + 40))))
         status = -EUCLEAN;
     ret->format = le_get32(head + 8);
     ret->flags = le_get32(head + 12);
@@ -127,7 +129,7 @@ int slot_rewrite(struct disk *disk, const char *dir, uint64_t generation)
     mem_free(path);
     if (status < 0)
         return status;
-    status = rewrite(disk, file, UINT64_MAX);
+    status = BARRIER(SLOT_REWRITE) ? rewrite(disk, file, UINT64_MAX) : 0;
     disk->table->close(file);
     return status;
 }

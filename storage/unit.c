@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 #include "storage/owner.h"
 #include "storage/position.h"
 
@@ -227,11 +228,12 @@ static void unit_level(struct storage *storage, struct unit *unit)
 {
     bool interval = false;
     /* Until the record of this start is durable nothing is promised below that: see recovery.c. */
-    unit->durable = unit->put_count > 0 || wal_durable(storage->wal) < storage->start_lsn;
+    unit->durable = (unit->put_count > 0 && BARRIER(UNIT_PUT_DURABLE)) ||
+                    (wal_durable(storage->wal) < storage->start_lsn && BARRIER(START_DURABLE));
     for (size_t i = 0; i < unit->append_count; i++) {
         enum durability level = append_level(&unit->appends[i], unit->acks);
-        unit->durable |= level == DURABILITY_FSYNC;
-        interval |= level == DURABILITY_INTERVAL;
+        unit->durable |= level == DURABILITY_FSYNC && BARRIER(UNIT_FSYNC);
+        interval |= level == DURABILITY_INTERVAL && BARRIER(UNIT_INTERVAL);
     }
     if (unit->durable)
         wal_want_durable(storage->wal, unit->end_lsn);

@@ -38,6 +38,7 @@
 
 #include "protocol/base/mem.h"
 #include "protocol/crc32c.h"
+#include "storage/barriers.h"
 #include "storage/rewrite.h"
 #include "storage/wal_files.h"
 #include "storage/wal_format.h"
@@ -84,6 +85,7 @@ struct wal {
     uint64_t piece_from; /* the open piece is [piece_from, appended) */
 
     bool writing;
+    bool write_is_durable;
     struct piece in_flight;
     struct disk_op write_op;
     struct sync *syncs; /* one for each slot */
@@ -293,7 +295,7 @@ static int room_for(const struct wal *wal, uint64_t size)
     bool file;
     uint64_t end = plan(wal, size, &file);
     uint64_t floor = wal->released & ~(uint64_t)(WAL_BLOCK - 1);
-    if (wal_round_up(end, WAL_BLOCK) - floor > wal->file_bytes)
+    if (BARRIER(WAL_RING_RELEASED) && wal_round_up(end, WAL_BLOCK) - floor > wal->file_bytes)
         return -EAGAIN;
     if (file && wal_files_count(&wal->files, WAL_SLOT_FREE) == 0)
         return wal->no_space ? -ENOSPC : -EAGAIN;
@@ -452,7 +454,7 @@ void wal_rest(struct wal *wal)
 static void mark_fire(struct timer *timer)
 {
     struct wal *wal = container_of(timer, struct wal, mark_timer);
-    if (!mark_is_due(wal))
+    if (!mark_is_due(wal) || !BARRIER(WAL_MARK))
         return;
     int64_t at_ns = wal->op_ended_ns + wal->config.idle_mark_ns;
     bool busy = wal->writing || wal->syncing || wal->appended != wal->written;
@@ -493,13 +495,13 @@ static void write_done(struct disk_op *op, int status)
 {
     struct wal *wal = container_of(op, struct wal, write_op);
     wal->writing = false;
-    if (status < 0)
+    if (status < 0 && BARRIER(WAL_WRITE_FAILS))
         fail(wal, status, "write to the write-ahead log");
     if (wal->failed)
         return;
     wal->written = wal->in_flight.next;
     wal->told = wal->in_flight.told;
-    if (op->kind == DISK_OP_WRITE_DURABLE)
+    if (wal->write_is_durable)
         wal->durable = wal->written;
     op_ended(wal);
 }
@@ -513,7 +515,9 @@ static void write_begin(struct wal *wal)
     wal->piece_count--;
     struct wal_slot *slot = wal_files_find(&wal->files, piece.from / wal->file_bytes);
     CHECK(slot);
-    bool durable = wal->want_durable > piece.from && wal->durable == wal->written;
+    bool durable = wal->want_durable > piece.from &&
+                   (!BARRIER(WAL_DURABLE_ALONE) || wal->durable == wal->written);
+    wal->write_is_durable = durable;
     slot->unflushed |= !durable;
     wal->in_flight = piece;
     wal->writing = true;
@@ -522,7 +526,7 @@ static void write_begin(struct wal *wal)
     wal->stats.durable_writes += durable;
     wal->stats.bytes += piece.to - piece.from;
     wal->write_op = (struct disk_op){
-        .kind = durable ? DISK_OP_WRITE_DURABLE : DISK_OP_WRITE,
+        .kind = durable && BARRIER(WAL_WRITE_DURABLE) ? DISK_OP_WRITE_DURABLE : DISK_OP_WRITE,
         .file = slot->file,
         .position = within(wal, piece.from),
         .data = ring_at(wal, piece.from),
@@ -536,7 +540,7 @@ static void sync_done(struct disk_op *op, int status)
 {
     struct wal *wal = container_of(op, struct sync, op)->wal;
     wal->syncing--;
-    if (status < 0)
+    if (status < 0 && BARRIER(WAL_SYNC_FAILS))
         fail(wal, status, "sync of the write-ahead log");
     if (wal->failed || wal->syncing)
         return;
@@ -553,8 +557,12 @@ static void sync_begin(struct wal *wal)
         if (!slot->unflushed)
             continue;
         slot->unflushed = false;
+        if (!BARRIER(WAL_SYNC_EVERY_FILE) && wal->syncing > 0)
+            continue;
         wal->syncs[i] = (struct sync){
-            .op = { .kind = DISK_OP_SYNC, .file = slot->file, .done = sync_done },
+            .op = { .kind = BARRIER(WAL_SYNC) ? DISK_OP_SYNC : DISK_OP_WRITE,
+                .file = slot->file,
+                .done = sync_done },
             .wal = wal,
         };
         wal->syncing++;
@@ -737,7 +745,7 @@ static int holes_check(struct wal *wal)
     int status = 0;
     for (size_t i = wal->files.count; i-- > 0;) {
         bool there = wal->files.slots[i].file != NULL;
-        if (above && !there) {
+        if (above && !there && BARRIER(WAL_HOLES)) {
             doors_say(wal->doors, LOG_ERROR, "%s/%04zu.wal is missing%s", wal->config.dir, i,
                 wal->config.accept_loss ? "; what it may have held is given up" : "");
             status = wal->config.accept_loss ? 0 : -EUCLEAN;
@@ -779,7 +787,8 @@ static int files_rewrite(struct wal *wal, const struct wal_end *end)
 {
     for (size_t i = 0; i < wal->files.count; i++) {
         const struct wal_slot *slot = &wal->files.slots[i];
-        if (slot->state != WAL_SLOT_USED || !wal->doors->disk->table->is_buffered(slot->file))
+        if (slot->state != WAL_SLOT_USED || !BARRIER(WAL_REWRITE) ||
+            !wal->doors->disk->table->is_buffered(slot->file))
             continue;
         bool last = slot->head.number == end->end / wal->file_bytes;
         int status = rewrite(wal->doors->disk, slot->file,

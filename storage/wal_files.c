@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 
 enum { ZEROS_BYTES = 64 << 10, ZEROS_PER_WRITE = 16, CHECK_BYTES = 64 << 10 };
 
@@ -110,7 +111,7 @@ static int slot_open(struct wal_files *files, size_t index, uint8_t *blocks)
     if (status == 0)
         status = disk->size(slot->file, &slot->size);
     if (status == 0)
-        status = disk->sync(slot->file);
+        status = BARRIER(WAL_OPEN_SYNC) ? disk->sync(slot->file) : 0;
     if (status == 0)
         status = slot_read_head(files, slot, blocks);
     if (status < 0)
@@ -173,7 +174,7 @@ int wal_files_open(struct wal_files *files, struct doors *doors, const char *dir
         if (listing->found[i])
             status = slot_open(files, i, blocks);
     }
-    if (status == 0)
+    if (status == 0 && BARRIER(WAL_OPEN_DIR_SYNC))
         status = doors->disk->table->sync_dir(doors->disk, dir);
     if (status == 0)
         status = format_agree(files);
@@ -251,9 +252,9 @@ int wal_files_create(struct wal_files *files, size_t index, const struct wal_fil
         struct iovec iov = { block, WAL_BLOCK };
         status = disk->writev(slot->file, 0, &iov, 1);
     }
-    if (status == 0)
+    if (status == 0 && BARRIER(WAL_CREATE_SYNC))
         status = disk->sync(slot->file);
-    if (status == 0)
+    if (status == 0 && BARRIER(WAL_CREATE_DIR_SYNC))
         status = disk->sync_dir(files->doors->disk, files->dir);
     if (status == 0) {
         slot->has_head = true;
@@ -314,11 +315,13 @@ static void prepare_run(struct work_job *job)
     bool zero = false;
     if (status == 0)
         status = disk->size(prepare->file, &found);
-    if (status == 0 && found == size)
+    if (status == 0 && found == size && !BARRIER(WAL_PREPARE_ZEROS))
+        zero = true;
+    else if (status == 0 && found == size)
         zero = check_zeros(files->doors->disk, prepare->file, size, &zero) == 0 && zero;
     if (status == 0 && !zero)
         status = fill_with_zeros(files->doors->disk, prepare->file, size);
-    if (status == 0) {
+    if (status == 0 && BARRIER(WAL_PREPARE_DIR_SYNC)) {
         status = disk->sync_dir(files->doors->disk, files->dir);
         prepare->directory_failed = status < 0;
     }

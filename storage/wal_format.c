@@ -7,6 +7,7 @@
 
 #include "protocol/base/bytes.h"
 #include "protocol/crc32c.h"
+#include "storage/barriers.h"
 #include "storage/wal.h"
 
 enum { RECORD_MAGIC = 0x4c41576d };
@@ -27,13 +28,15 @@ void wal_file_head_encode(uint8_t *block, const struct wal_file_head *head)
     le_put64(block + 32, head->chain);
     le_put32(block + 40, head->incarnation);
     le_put32(block + FILE_HEAD_CRC, crc32c(0, block, FILE_HEAD_CRC));
-    memcpy(block + WAL_FILE_HEAD_COPY, block, WAL_HEAD_SIZE);
+    if (BARRIER(WAL_FILE_HEAD_TWICE))
+        memcpy(block + WAL_FILE_HEAD_COPY, block, WAL_HEAD_SIZE);
 }
 
 static int file_head_decode_copy(const uint8_t *at, struct wal_file_head *ret_head)
 {
     if (memcmp(at, file_magic, sizeof(file_magic)) != 0 ||
-        le_get32(at + FILE_HEAD_CRC) != crc32c(0, at, FILE_HEAD_CRC))
+        (BARRIER(WAL_FILE_HEAD_CRC) &&
+            le_get32(at + FILE_HEAD_CRC) != crc32c(0, at, FILE_HEAD_CRC)))
         return -ENODATA;
     if (le_get32(at + 8) != WAL_FORMAT)
         return -EPROTONOSUPPORT;
@@ -116,7 +119,8 @@ bool wal_record_decode(
     const uint8_t *head, struct wal_record *ret_record, const struct wal_format *format)
 {
     if (le_get32(head) != wal_record_magic(format) ||
-        le_get32(head + 4) != record_crc(head, format) || head[62] != WAL_FORMAT)
+        (BARRIER(WAL_HEAD_CRC) && le_get32(head + 4) != record_crc(head, format)) ||
+        head[62] != WAL_FORMAT)
         return false;
     struct wal_record record = {
         .lsn = le_get64(head + 8),

@@ -45,6 +45,7 @@
 #include <string.h>
 
 #include "protocol/crc32c.h"
+#include "storage/barriers.h"
 
 enum { READ_PIECE = 1 << 20 };
 /* In the scratch copy of a header: the payload is damaged. */
@@ -228,7 +229,8 @@ static int header_at(struct recovery *recovery, struct wal_record *ret_record, b
     if (status < 0)
         return status;
     *ret_good = wal_record_decode(recovery->ring + position, ret_record, &recovery->format) &&
-                ret_record->lsn == recovery->at && ret_record->chain == recovery->chain &&
+                (!BARRIER(WAL_LSN) || ret_record->lsn == recovery->at) &&
+                (!BARRIER(WAL_CHAIN) || ret_record->chain == recovery->chain) &&
                 /* a group is the caller's records and nothing else */
                 (!recovery->in_group || ret_record->type >= WAL_USER);
     return 0;
@@ -252,8 +254,10 @@ static int payload_check(struct recovery *recovery, const struct wal_record *rec
     if (status < 0)
         return status;
     const uint8_t *payload = recovery->ring + position;
-    *ret_good = crc32c(0, payload, record->checked_len) == record->payload_crc;
-    if (!*ret_good || record->checked_len == record->len || !recovery->replay->check)
+    *ret_good =
+        !BARRIER(WAL_PAYLOAD_CRC) || crc32c(0, payload, record->checked_len) == record->payload_crc;
+    if (!*ret_good || record->checked_len == record->len || !recovery->replay->check ||
+        !BARRIER(WAL_PAYLOAD_CHECK))
         return 0;
     struct wal_head head = head_of(record);
     status =
@@ -318,7 +322,7 @@ static int accept(struct recovery *recovery, const struct wal_record *record, bo
     if (damaged)
         place[61] |= FLAG_DAMAGED;
     recovery->at = record->lsn + wal_record_size(record->len);
-    recovery->in_group = record->flags & WAL_MORE;
+    recovery->in_group = (record->flags & WAL_MORE) && BARRIER(WAL_GROUP_WHOLE);
     if (recovery->in_group)
         return 0;
     int status = record->type >= WAL_USER ? group_show(recovery) : 0;
@@ -332,8 +336,10 @@ static int accept(struct recovery *recovery, const struct wal_record *record, bo
 
 static bool is_resume(const struct recovery *recovery, const struct wal_record *record)
 {
-    return record->type == WAL_RESUME && record->base_offset == (int64_t)recovery->end &&
-           record->chain == recovery->end_chain && record->lsn > recovery->resumed_at;
+    return record->type == WAL_RESUME &&
+           (!BARRIER(WAL_RESUME_FITS) || (record->base_offset == (int64_t)recovery->end &&
+                                             record->chain == recovery->end_chain)) &&
+           record->lsn > recovery->resumed_at;
 }
 
 static void resume_at(struct recovery *recovery, uint64_t lsn)
@@ -414,7 +420,7 @@ static int stop(
         return 0;
     (void)enter(recovery, at); /* resume_in_file may have gone elsewhere in the same file */
     recovery->at = at;
-    if (!recovery->searched)
+    if (!recovery->searched && BARRIER(WAL_SEARCH))
         status = search(recovery);
     if (status < 0)
         return status;
@@ -425,6 +431,8 @@ static int stop(
     }
     /* Below `from` only what lies above it matters, and `from` was durable: with records up there
      * the way to them is damaged. */
+    if (!BARRIER(WAL_DAMAGE))
+        return 0;
     if (at < recovery->from ? recovery->user_lsn_max < recovery->from : durable <= at)
         return 0;
     doors_say(recovery->files->doors, LOG_ERROR,
@@ -465,7 +473,9 @@ static bool begin(struct recovery *recovery)
 {
     uint64_t number = number_of(recovery, recovery->from);
     struct wal_slot *slot = NULL;
-    if (number > 0 && within(recovery, recovery->from) <= WAL_BLOCK)
+    if (!BARRIER(WAL_BOUNDARY))
+        slot = slot_of(recovery, number);
+    if (!slot && number > 0 && within(recovery, recovery->from) <= WAL_BLOCK)
         slot = slot_of(recovery, number - 1);
     if (!slot)
         slot = slot_of(recovery, number);

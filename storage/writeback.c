@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 #include "storage/owner.h"
 
 enum { ALLOCATE_STEP_MIN = 64 * 1024, ALLOCATE_STEP_MAX = 32 * 1024 * 1024 };
@@ -98,9 +99,12 @@ static int run_write(struct disk *disk, struct run *run)
     if (status < 0 || !run->transient)
         return status;
     /* A sync that failed is not tried again, whatever it said. */
-    if (disk->table->sync(run->file) < 0)
+    if (BARRIER(TRANSIENT_SYNC) && disk->table->sync(run->file) < 0)
         return -EIO;
-    return run->directory && disk->table->sync_dir(disk, run->directory) < 0 ? -EIO : 0;
+    return run->directory && BARRIER(TRANSIENT_DIR_SYNC) &&
+                   disk->table->sync_dir(disk, run->directory) < 0
+               ? -EIO
+               : 0;
 }
 
 static void job_run(struct work_job *work)
@@ -252,7 +256,7 @@ static void job_done(struct work_job *work)
     else if (job->space_dir)
         space_look(storage, job);
     job_forget(job);
-    if (failed) {
+    if (failed && BARRIER(WRITEBACK_FAILS)) {
         storage_fail(storage, failed, "writing a segment");
         return;
     }
@@ -295,7 +299,8 @@ static void run_gather(struct storage *storage, struct run *run)
     uint32_t count = 0;
     while (body->written + count < body->count && count < WRITEBACK_RUN_BATCHES) {
         const struct ring_entry *entry = log_entry(run->log, body->written + count);
-        if (entry->end_lsn > written || entry->base_offset >= run->segment->claim.end_offset ||
+        if ((BARRIER(WRITEBACK_WRITTEN) && entry->end_lsn > written) ||
+            entry->base_offset >= run->segment->claim.end_offset ||
             (count && run->len + entry->len > WRITEBACK_JOB_BYTES))
             break;
         run->len += entry->len;
@@ -382,7 +387,8 @@ static struct log *next_log(struct storage *storage, uint64_t below)
     for (struct heap_node *node; (node = heap_first(&storage->writeback.ready));) {
         struct log *log = container_of(node, struct log_body, writeback_node)->log;
         const struct ring_entry *entry = log_entry(log, log->body->written);
-        if (entry->lsn >= below || entry->end_lsn > wal_written(storage->wal))
+        if (entry->lsn >= below ||
+            (BARRIER(WRITEBACK_WRITTEN) && entry->end_lsn > wal_written(storage->wal)))
             return NULL;
         /* A directory of the same name is being removed: the log counts as busy until it is gone.
          */

@@ -45,28 +45,6 @@ static bool is_segment(const struct target *target)
     return len > 4 && strcmp(target->path + len - 4, ".log") == 0;
 }
 
-/* Known limit: in a segment's file nothing tells whose batch it is, at which offset, and of which
- * leader epoch; a batch's CRC covers the rest. (In the write-ahead log the records' headers do.) */
-static bool is_uncovered(struct world *w, const struct target *target, uint64_t at)
-{
-    const struct disk_table *disk = w->sim.disk.table;
-    struct disk_file *file;
-    uint8_t head[12];
-    size_t len = sizeof(head);
-    uint64_t batch = 0, next = 0;
-    if (!is_segment(target) || disk->open(&w->sim.disk, target->path, DISK_READ, &file) < 0)
-        return false;
-    do {
-        batch = next;
-        if (disk->read(file, batch, head, sizeof(head), &len) < 0 || len < sizeof(head))
-            break;
-        next = batch + sizeof(head) + be_get32(head + 8);
-    } while (next <= at);
-    disk->close(file);
-    uint64_t within = at - batch;
-    return within < 8 || (within >= 12 && within < 16);
-}
-
 /* Known limit: the last file of the write-ahead log may be the newest one, and then nothing is left
  * that tells of it. A hole before it is seen. */
 static bool is_last_wal(const struct targets *targets, const struct target *target)
@@ -117,8 +95,6 @@ static void damage(struct world *w, struct targets *targets, char *what, size_t 
         break;
     }
     default:
-        while (is_uncovered(w, target, at))
-            at = random_below(&w->random, target->size);
         w->totals->flips++;
         (void)snprintf(what, size, "%s at %" PRIu64 ": a bit flipped", target->path, at);
         status = sim_flip(&w->sim, target->path, at, (uint8_t)(1 << random_below(&w->random, 8)));

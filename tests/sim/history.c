@@ -339,7 +339,7 @@ static int64_t check_batches(
                 view.base_offset);
         const struct part *part = part_at(w, w->op_count, slot, partition, view.base_offset);
         if (!part || part->crc != view.crc || part->count != view.count ||
-            (part->epoch != view.leader_epoch && !w->damaged))
+            part->epoch != view.leader_epoch)
             fail(w, "slot %d-%d: the batch at %" PRId64 " is not what was committed", slot,
                 partition, view.base_offset);
         next = batch_last_offset(&view) + 1;
