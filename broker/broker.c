@@ -219,6 +219,8 @@ static int open_parts(struct broker *broker)
     if (status)
         return status;
     broker->overrides = overrides_create(broker);
+    sessions_init(&broker->sessions, broker->doors->random,
+        (size_t)broker->config->fetch_sessions_max, (size_t)broker->config->sessions_bytes_max);
     status = producer_ids_create(&broker->producer_ids, broker->storage);
     if (status)
         return status;
@@ -297,6 +299,7 @@ void broker_destroy(struct broker *broker)
         coordinator_destroy(broker->coordinator);
     validation_destroy(broker->validation);
     transaction_coordinator_destroy(broker->transactions);
+    sessions_done(&broker->sessions);
     producer_ids_destroy(broker->producer_ids);
     commits_done(broker);
     overrides_destroy(broker->overrides);

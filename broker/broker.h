@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "broker/config.h"
+#include "broker/sessions.h"
 #include "protocol/base/list.h"
 #include "storage/doors.h"
 #include "storage/storage.h"
@@ -36,8 +37,9 @@ struct broker {
     struct producer_ids *producer_ids;
     struct transaction_coordinator *transactions;
     struct validation *validation;
-    struct list commits;     /* struct commit: units of requests, under way */
-    struct list connections; /* struct connection */
+    struct sessions sessions; /* of fetches */
+    struct list commits;      /* struct commit: units of requests, under way */
+    struct list connections;  /* struct connection */
     uint32_t connection_count;
     struct list ready;    /* struct connection: the next turn goes on with it */
     struct list starving; /* struct connection: waits for a share of memory, first come first */

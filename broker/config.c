@@ -591,6 +591,7 @@ static void finish_memory(
         config->frames_bytes_max = queued < 65536 ? 65536 : queued;
     config->requests_bytes_max = config->memory_limit / 8;
     config->answers_bytes_max = config->memory_limit / 4;
+    config->sessions_bytes_max = config->memory_limit / 32;
     config->buffers_kept_max = config->memory_limit / 16;
     if (config->socket_request_max_bytes > config->frames_bytes_max) {
         struct config_given given = config_given(config, "socket.request.max.bytes");

@@ -117,6 +117,7 @@ struct broker_config {
 
     /* clients */
     int64_t fetch_max_bytes;
+    int32_t fetch_sessions_max;
     int64_t producer_id_expiration_ms;
     int32_t transaction_max_timeout_ms;
     int32_t transactional_id_expiration_ms;
@@ -143,6 +144,7 @@ struct broker_config {
     int64_t answers_bytes_max;  /* answers that wait for slow clients, all connections */
     int64_t
         request_arena_max_bytes;   /* what one request may take to be answered, beside its frame */
+    int64_t sessions_bytes_max;    /* what fetch sessions remember */
     int64_t buffers_kept_max;      /* of the buffer pool */
     int32_t inflight_requests_max; /* per connection: 64 */
     int64_t inflight_bytes_max;    /* per connection: 16 MiB (one larger request alone is fine) */

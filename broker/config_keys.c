@@ -35,7 +35,6 @@
 #define WHY_REMOTE       "Remote storage is not served yet."
 #define WHY_REMOVED      "Kafka 4 knows it no longer, and neither changes anything here."
 #define WHY_SASL         "SASL is not served yet: a listener that asks for it is refused."
-#define WHY_SESSIONS     "Fetch sessions are not kept: every fetch names what it wants."
 #define WHY_SHARE        "Share groups are not served yet."
 #define WHY_STREAMS      "Groups of Kafka Streams' own protocol (KIP-1071) are not served yet."
 #define WHY_THREADS      "One loop and a small pool do the work; there are no threads to count."
@@ -405,8 +404,10 @@ static const struct config_key keys[] = {
         "Most connections of one address."),
     READ("max.connections.per.ip.overrides", STRING, "",
         "HOST:COUNT pairs with other limits than max.connections.per.ip."),
-    UNUSED_NUMBER(
-        "max.incremental.fetch.session.cache.slots", INT, "1000", 0, INT32_MAX, WHY_SESSIONS),
+    NUMBER("max.incremental.fetch.session.cache.slots", INT, "1000", 0, INT32_MAX, INT32,
+        fetch_sessions_max,
+        "Most fetch sessions; clients without one name all that they want in "
+        "every fetch."),
     NUMBER("max.request.partition.size.limit", INT, "2000", 1, INT32_MAX, INT32,
         partitions_per_answer_max, "Most partitions in one answer of DescribeTopicPartitions."),
     NUMBER("memory.limit", LONG, NULL, 67108864, INT64_C(1125899906842624), INT64, memory_limit,

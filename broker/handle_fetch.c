@@ -26,25 +26,28 @@
  * Readers of committed data get the aborted transactions of what they are given (by producer, with
  * their first offset) and drop those batches themselves.
  *
- * Sessions (KIP-227) are not kept: every answer has session id 0, after which clients send full
- * fetches. An id other than 0 is somebody else's: FETCH_SESSION_ID_NOT_FOUND. Forgotten topics and
- * the rack mean nothing here; there is no other replica to prefer.
+ * Sessions (KIP-227, sessions.h). A full fetch wants what it names, and may get a session; one
+ * within a session wants what that holds, with the changes that it names. What is wanted is copied
+ * at the beginning, so nothing happens to a fetch that waits when its session goes: the answer then
+ * tells everything and that there is no session. Otherwise it tells what is news. The rack means
+ * nothing here; there is no other replica to prefer.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "broker/answer.h"
 #include "broker/api.h"
 #include "broker/broker.h"
 #include "broker/partition.h"
+#include "broker/sessions.h"
 #include "broker/waits.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 
-enum { SESSION_FINAL_EPOCH = -1 };
-
 struct fetch_part {
     struct fetch *fetch;
-    const struct fetch_request_partition *asked;
+    const struct session_want *want;
+    const struct fetch_request_partition *asked; /* of want */
     struct fetch_response_partition_data *row;
     struct log *log;      /* of this look; NULL: nothing to read or to wait for */
     struct uuid topic_id; /* of the log's topic, to find it again: see logs_again */
@@ -53,8 +56,18 @@ struct fetch_part {
     struct buffer *buffer;
 };
 
+enum fetch_kind {
+    FETCH_ALONE,  /* no session */
+    FETCH_FIRST,  /* full; a session may be made */
+    FETCH_WITHIN, /* within the session that the request names */
+};
+
 struct fetch {
     struct request *request;
+    enum fetch_kind kind;
+    int32_t session_epoch;      /* FETCH_WITHIN: that of the session while nobody else used it */
+    struct session_want *wants; /* by part */
+    struct fetch_response_partition_data *rows; /* by part, until answer_build */
     struct fetch_part *parts;
     size_t part_count, next;       /* parts before next have been read or are being */
     size_t limit, total, reserved; /* bytes of this look: allowed, read, promised to cold reads */
@@ -138,28 +151,26 @@ static void look_at_log(struct fetch_part *part, struct log *log)
     part->topic_id = log->topic->id;
 }
 
-static void look_at_topic(struct fetch *fetch, int32_t t, struct fetch_part *part)
+static bool same_topic(const struct session_want *a, const struct session_want *b)
 {
-    struct request *request = fetch->request;
-    const struct fetch_request *body = request->body;
-    const struct fetch_request_topic *asked = &body->topics[t];
-    bool by_id = request->version >= 13;
-    struct topic *topic =
-        answer_topic(request, by_id ? bytes_of(NULL, 0) : asked->topic, &asked->topic_id);
-    for (int32_t p = 0; p < asked->partitions_count; p++, part++) {
-        struct log *log = topic ? topic_log(topic, part->asked->partition) : NULL;
-        struct_defaults(&fetch_response_partition_data_table, part->row);
-        part->row->partition_index = part->asked->partition;
-        part->row->aborted_transactions_count = -1;
-        part->row->records = (struct records){ .data = no_records };
-        part->log = NULL;
-        part->refused = false;
-        if (log)
-            look_at_log(part, log);
-        else
-            row_refuse(part, !topic && by_id ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
-                                             : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
-    }
+    return uuid_equal(a->topic_id, b->topic_id) && bytes_equal(a->topic, b->topic);
+}
+
+static void look_at(struct fetch_part *part, struct topic *topic)
+{
+    bool by_id = part->fetch->request->version >= 13;
+    struct log *log = topic ? topic_log(topic, part->asked->partition) : NULL;
+    struct_defaults(&fetch_response_partition_data_table, part->row);
+    part->row->partition_index = part->asked->partition;
+    part->row->aborted_transactions_count = -1;
+    part->row->records = (struct records){ .data = no_records };
+    part->log = NULL;
+    part->refused = false;
+    if (log)
+        look_at_log(part, log);
+    else
+        row_refuse(part, !topic && by_id ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
+                                         : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
 static void fetch_look(struct fetch *fetch)
@@ -168,17 +179,114 @@ static void fetch_look(struct fetch *fetch)
     const struct broker_config *config = fetch->request->broker->config;
     int64_t limit = config->fetch_max_bytes < config->answers_bytes_max ? config->fetch_max_bytes
                                                                         : config->answers_bytes_max;
-    size_t part = 0;
+    struct topic *topic = NULL;
     if (limit > body->max_bytes)
         limit = body->max_bytes > 0 ? body->max_bytes : 0;
     fetch->limit = (size_t)limit;
     fetch->total = fetch->reserved = fetch->next = 0;
     fetch->one_promised = fetch->at_once = fetch->starved = false;
-    for (int32_t t = 0; t < body->topics_count; t++) {
-        look_at_topic(fetch, t, &fetch->parts[part]);
-        part += (size_t)body->topics[t].partitions_count;
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        const struct session_want *want = &fetch->wants[i];
+        if (i == 0 || !same_topic(want, want - 1))
+            topic = answer_topic(fetch->request, want->topic, &want->topic_id);
+        look_at(&fetch->parts[i], topic);
     }
     fetch_read(fetch);
+}
+
+/* ---- the answer ---------------------------------------------------------------------------- */
+
+static int64_t now_ms(const struct fetch *fetch)
+{
+    return clock_monotonic_ns(fetch->request->broker->doors->clock) / CLOCK_NS_PER_MS;
+}
+
+/* After a full fetch: a session for what it wants, if there is room. */
+static void session_begin(struct fetch *fetch)
+{
+    struct fetch_response *answer = fetch->request->answer;
+    struct sessions *sessions = &fetch->request->broker->sessions;
+    struct session *session =
+        session_create(sessions, fetch->request->version >= 13, fetch->part_count, now_ms(fetch));
+    for (size_t i = 0; session && i < fetch->part_count; i++) {
+        struct session_part *part = session_want(sessions, session, &fetch->wants[i]);
+        if (part) {
+            (void)session_tell(session, part, &fetch->rows[i]);
+        } else {
+            session_remove(sessions, session);
+            session = NULL;
+        }
+    }
+    answer->session_id = session ? session->id : SESSION_NONE;
+}
+
+/* Marks the rows that are no news; false: the session is somebody else's by now, and says so. */
+static bool session_select(struct fetch *fetch, bool *told)
+{
+    const struct fetch_request *body = fetch->request->body;
+    struct fetch_response *answer = fetch->request->answer;
+    struct session *session = session_find(&fetch->request->broker->sessions, body->session_id);
+    if (!session)
+        return true; /* it went: everything is told, and that there is none */
+    answer->session_id = session->id;
+    if (session->epoch != fetch->session_epoch) {
+        answer->error_code = KAFKA_ERROR_INVALID_FETCH_SESSION_EPOCH;
+        return false;
+    }
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        struct session_part *part = session_part(session, &fetch->wants[i]);
+        told[i] = part && session_tell(session, part, &fetch->rows[i]);
+    }
+    return true;
+}
+
+/* The rows that are told, by topic, in order. False: the request has failed. */
+static bool rows_gather(struct fetch *fetch, const bool *told)
+{
+    struct fetch_response *answer = fetch->request->answer;
+    struct fetch_response_fetchable_topic_response *topic = NULL;
+    const struct session_want *last = NULL;
+    int32_t topic_count = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        if (!told[i])
+            continue;
+        topic_count += !last || !same_topic(last, &fetch->wants[i]);
+        last = &fetch->wants[i];
+    }
+    answer->responses =
+        answer_array(fetch->request, &fetch_response_fetchable_topic_response_table, topic_count);
+    if (!answer->responses)
+        return false;
+    last = NULL;
+    for (size_t i = 0; i < fetch->part_count; i++) {
+        if (!told[i])
+            continue;
+        if (!last || !same_topic(last, &fetch->wants[i])) {
+            topic = &answer->responses[answer->responses_count++];
+            topic->topic = fetch->wants[i].topic;
+            topic->topic_id = fetch->wants[i].topic_id;
+            topic->partitions = &fetch->rows[kept];
+        }
+        last = &fetch->wants[i];
+        fetch->rows[kept++] = fetch->rows[i];
+        topic->partitions_count++;
+    }
+    return true;
+}
+
+/* False: the request has failed. */
+static bool answer_build(struct fetch *fetch)
+{
+    bool *told = request_alloc(fetch->request, fetch->part_count);
+    if (!told)
+        return false;
+    memset(told, true, fetch->part_count);
+    if (fetch->kind == FETCH_FIRST)
+        session_begin(fetch);
+    if (fetch->kind == FETCH_WITHIN && !session_select(fetch, told))
+        return true;
+    return rows_gather(fetch, told);
 }
 
 /* ---- JUDGE and WAIT ------------------------------------------------------------------------ */
@@ -287,7 +395,8 @@ static void fetch_finish(struct fetch *fetch)
         broker_answer_give(fetch->request->broker, buffer->capacity);
         request_hold(fetch->request, buffer);
     }
-    request_finish(fetch->request);
+    if (answer_build(fetch))
+        request_finish(fetch->request);
 }
 
 static void wait_over(struct wait *wait)
@@ -499,57 +608,155 @@ static void fetch_cancel(struct request *request)
     buffers_drop(fetch);
 }
 
-/* The rows of the answer, and a part for each. False: the request has failed. */
-static bool parts_create(struct fetch *fetch)
+/* A part for each that is wanted. False: the request has failed. */
+static bool parts_create(struct fetch *fetch, size_t count)
+{
+    struct request *request = fetch->request;
+    fetch->parts = request_alloc(request, count * sizeof(*fetch->parts));
+    if (!fetch->parts)
+        return false;
+    fetch->rows = answer_array(request, &fetch_response_partition_data_table, (int32_t)count);
+    if (!fetch->rows)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        fetch->parts[i] = (struct fetch_part){ .fetch = fetch,
+            .want = &fetch->wants[i],
+            .asked = &fetch->wants[i].asked,
+            .row = &fetch->rows[i] };
+    fetch->part_count = count;
+    return true;
+}
+
+static struct session_want want_of(const struct request *request,
+    const struct fetch_request_topic *topic, const struct fetch_request_partition *partition)
+{
+    bool by_id = request->version >= 13;
+    return (struct session_want){ .topic = by_id ? bytes_of(NULL, 0) : topic->topic,
+        .topic_id = by_id ? topic->topic_id : (struct uuid){ { 0 } },
+        .asked = *partition };
+}
+
+/* What the request names. False: the request has failed (so below). */
+static bool wants_named(struct fetch *fetch)
 {
     struct request *request = fetch->request;
     const struct fetch_request *body = request->body;
-    struct fetch_response *answer = request->answer;
     size_t count = 0, next = 0;
     for (int32_t t = 0; t < body->topics_count; t++)
         count += (size_t)body->topics[t].partitions_count;
-    fetch->parts = request_alloc(request, count * sizeof(*fetch->parts));
-    answer->responses =
-        answer_array(request, &fetch_response_fetchable_topic_response_table, body->topics_count);
-    if (!fetch->parts || !answer->responses)
+    fetch->wants = request_alloc(request, count * sizeof(*fetch->wants));
+    if (!fetch->wants)
         return false;
-    answer->responses_count = body->topics_count;
-    for (int32_t t = 0; t < body->topics_count; t++) {
-        const struct fetch_request_topic *asked = &body->topics[t];
-        struct fetch_response_fetchable_topic_response *topic = &answer->responses[t];
-        topic->topic = asked->topic;
-        topic->topic_id = asked->topic_id;
-        topic->partitions_count = asked->partitions_count;
-        topic->partitions =
-            answer_array(request, &fetch_response_partition_data_table, asked->partitions_count);
-        if (!topic->partitions)
+    for (int32_t t = 0; t < body->topics_count; t++)
+        for (int32_t p = 0; p < body->topics[t].partitions_count; p++)
+            fetch->wants[next++] =
+                want_of(request, &body->topics[t], &body->topics[t].partitions[p]);
+    return parts_create(fetch, count);
+}
+
+/* What the session holds. */
+static bool wants_held(struct fetch *fetch, const struct session *session)
+{
+    struct request *request = fetch->request;
+    size_t count = session->parts_by_key.count, next = 0;
+    fetch->wants = request_alloc(request, count * sizeof(*fetch->wants));
+    if (!fetch->wants)
+        return false;
+    list_foreach (node, &session->parts) {
+        struct session_want *want = &fetch->wants[next++];
+        *want = list_entry(node, struct session_part, link)->want;
+        if (!want->topic.data)
+            continue;
+        if (next > 1 && bytes_equal(want->topic, want[-1].topic)) {
+            want->topic = want[-1].topic;
+            continue;
+        }
+        const char *name = answer_strdup(request, want->topic);
+        if (!name)
             return false;
-        for (int32_t p = 0; p < asked->partitions_count; p++)
-            fetch->parts[next++] = (struct fetch_part){
-                .fetch = fetch, .asked = &asked->partitions[p], .row = &topic->partitions[p]
-            };
+        want->topic = bytes_of(name, want->topic.len);
     }
-    fetch->part_count = count;
+    return parts_create(fetch, count);
+}
+
+/* The session with the changes that the request names, or NULL and why. */
+static struct session *session_enter(struct fetch *fetch, int16_t *ret_code)
+{
+    const struct request *request = fetch->request;
+    const struct fetch_request *body = request->body;
+    struct sessions *sessions = &request->broker->sessions;
+    struct session *session = session_find(sessions, body->session_id);
+    if (!session || session->epoch != body->session_epoch) {
+        *ret_code = session ? KAFKA_ERROR_INVALID_FETCH_SESSION_EPOCH
+                            : KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
+        return NULL;
+    }
+    if (session->by_id != (request->version >= 13)) {
+        *ret_code = KAFKA_ERROR_FETCH_SESSION_TOPIC_ID_ERROR;
+        return NULL;
+    }
+    for (int32_t t = 0; t < body->topics_count; t++) {
+        for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
+            struct session_want want =
+                want_of(request, &body->topics[t], &body->topics[t].partitions[p]);
+            if (session_want(sessions, session, &want))
+                continue;
+            session_remove(sessions, session); /* it has outgrown the share of memory */
+            *ret_code = KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
+            return NULL;
+        }
+    }
+    for (int32_t t = 0; t < body->forgotten_topics_data_count; t++) {
+        const struct fetch_request_forgotten_topic *forgotten = &body->forgotten_topics_data[t];
+        for (int32_t p = 0; p < forgotten->partitions_count; p++)
+            session_forget(sessions, session, forgotten->topic, &forgotten->topic_id,
+                forgotten->partitions[p]);
+    }
+    return session;
+}
+
+/* Sets what the fetch wants. False: it is answered, or the request has failed. */
+static bool fetch_plan(struct fetch *fetch)
+{
+    const struct fetch_request *body = fetch->request->body;
+    struct fetch_response *answer = fetch->request->answer;
+    struct sessions *sessions = &fetch->request->broker->sessions;
+    struct session *session = NULL;
+    if (body->session_epoch == SESSION_EPOCH_FIRST || body->session_epoch == SESSION_EPOCH_FINAL) {
+        if (body->session_id != SESSION_NONE)
+            session = session_find(sessions, body->session_id);
+        if (session)
+            session_remove(sessions, session);
+        fetch->kind = body->session_epoch == SESSION_EPOCH_FIRST ? FETCH_FIRST : FETCH_ALONE;
+        return wants_named(fetch);
+    }
+    session = session_enter(fetch, &answer->error_code);
+    if (!session) {
+        request_finish(fetch->request);
+        return false;
+    }
+    if (!wants_held(fetch, session))
+        return false;
+    if (session->parts_by_key.count == 0) {
+        session_remove(sessions, session); /* nothing is left to fetch in it */
+        return true;
+    }
+    session_touch(sessions, session, now_ms(fetch));
+    fetch->kind = FETCH_WITHIN;
+    fetch->session_epoch = session->epoch;
     return true;
 }
 
 void handle_fetch(struct request *request)
 {
     const struct fetch_request *body = request->body;
-    struct fetch_response *answer = request->answer;
-    if (body->session_epoch != SESSION_FINAL_EPOCH &&
-        (body->session_id != 0 || body->session_epoch > 0)) {
-        answer->error_code = KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND;
-        request_finish(request);
-        return;
-    }
     struct fetch *fetch = request_alloc(request, sizeof(*fetch));
     if (!fetch)
         return;
     fetch->request = request;
     fetch->hungry.room = room_again;
     list_init(&fetch->hungry.link);
-    if (!parts_create(fetch))
+    if (!fetch_plan(fetch))
         return;
     int64_t wait_ms = body->max_wait_ms > 0 ? body->max_wait_ms : 0;
     fetch->deadline_ns =

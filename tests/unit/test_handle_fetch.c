@@ -245,34 +245,6 @@ TEST(handle_fetch, a_client_that_read_another_history_is_told_where_they_part)
     world_close(&world);
 }
 
-/* ---- sessions ------------------------------------------------------------------------------ */
-
-TEST(handle_fetch, no_session_is_ever_begun)
-{
-    struct world world;
-    world_open(&world, NULL);
-    struct client *client = client_connect(&world);
-    client_create_topic(client, "t", 1, NULL);
-    fill(client, "t", 0, 1);
-    static const struct {
-        int32_t id, epoch;
-        int16_t code;
-    } rows[] = { { 0, -1, 0 }, { 0, 0, 0 }, { 5, -1, 0 },
-        { 5, 3, KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND },
-        { 5, 0, KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND },
-        { 0, 3, KAFKA_ERROR_FETCH_SESSION_ID_NOT_FOUND } };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct fetch_request *request = client_fetch_request(client, "t", 0, 0);
-        request->session_id = rows[i].id;
-        request->session_epoch = rows[i].epoch;
-        struct fetch_response *answer = client_call(client, API_FETCH, 12, request);
-        cr_assert_eq(answer->error_code, rows[i].code);
-        cr_assert_eq(answer->session_id, 0);
-        cr_assert_eq(answer->responses_count, rows[i].code ? 0 : 1);
-    }
-    world_close(&world);
-}
-
 /* ---- limits -------------------------------------------------------------------------------- */
 
 TEST(handle_fetch, the_first_partition_with_data_gets_a_batch_however_small_the_limits)
