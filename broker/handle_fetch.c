@@ -52,6 +52,7 @@ struct fetch_part {
     struct log *log;      /* of this look; NULL: nothing to read or to wait for */
     struct uuid topic_id; /* of the log's topic, to find it again: see logs_again */
     struct log_read read;
+    bool first;            /* of its topic in the request */
     bool reading, refused; /* refused: there is something, but it did not fit */
     struct buffer *buffer;
 };
@@ -240,6 +241,14 @@ static bool session_select(struct fetch *fetch, bool *told)
     return true;
 }
 
+/* Whether the row goes to another topic's rows than the one told before it. */
+static bool begins_topic(const struct fetch *fetch, size_t index, const struct session_want *last)
+{
+    if (fetch->kind != FETCH_WITHIN)
+        return fetch->parts[index].first; /* as the request has it, repetitions too */
+    return !last || !same_topic(last, &fetch->wants[index]);
+}
+
 /* The rows that are told, by topic, in order. False: the request has failed. */
 static bool rows_gather(struct fetch *fetch, const bool *told)
 {
@@ -251,7 +260,7 @@ static bool rows_gather(struct fetch *fetch, const bool *told)
     for (size_t i = 0; i < fetch->part_count; i++) {
         if (!told[i])
             continue;
-        topic_count += !last || !same_topic(last, &fetch->wants[i]);
+        topic_count += begins_topic(fetch, i, last);
         last = &fetch->wants[i];
     }
     answer->responses =
@@ -262,7 +271,7 @@ static bool rows_gather(struct fetch *fetch, const bool *told)
     for (size_t i = 0; i < fetch->part_count; i++) {
         if (!told[i])
             continue;
-        if (!last || !same_topic(last, &fetch->wants[i])) {
+        if (begins_topic(fetch, i, last)) {
             topic = &answer->responses[answer->responses_count++];
             topic->topic = fetch->wants[i].topic;
             topic->topic_id = fetch->wants[i].topic_id;
@@ -651,7 +660,14 @@ static bool wants_named(struct fetch *fetch)
         for (int32_t p = 0; p < body->topics[t].partitions_count; p++)
             fetch->wants[next++] =
                 want_of(request, &body->topics[t], &body->topics[t].partitions[p]);
-    return parts_create(fetch, count);
+    if (!parts_create(fetch, count))
+        return false;
+    for (int32_t t = 0, part = 0; t < body->topics_count; t++) {
+        if (body->topics[t].partitions_count > 0)
+            fetch->parts[part].first = true;
+        part += body->topics[t].partitions_count;
+    }
+    return true;
 }
 
 /* What the session holds. */

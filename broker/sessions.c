@@ -209,10 +209,9 @@ bool session_tell(struct session *session, struct session_part *part,
     bool news = row->records.len > 0 || row->high_watermark != part->high_watermark ||
                 row->log_start_offset != part->log_start_offset || row->error_code != 0 ||
                 row->preferred_read_replica != -1 || row->diverging_epoch.epoch >= 0;
+    /* -1 after an error, so that its end is news. */
     part->high_watermark = row->high_watermark;
     part->log_start_offset = row->log_start_offset;
-    if (row->error_code)
-        part->high_watermark = -1; /* that it is over must be told */
     if (row->records.len > 0) {
         list_remove(&part->link);
         list_append(&session->parts, &part->link);
