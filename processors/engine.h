@@ -132,6 +132,7 @@ struct runner_input {
     struct runner_chunk {
         struct buffer *buffer;
         int64_t end_offset;
+        struct intake_aborted aborted;
     } chunks[RUNNER_CHUNKS]; /* read, not yet with the task */
     size_t chunk_count;
     int64_t caught_up_ns; /* position was the high watermark since then; -1: it is not */

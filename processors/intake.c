@@ -19,6 +19,7 @@ struct chunk {
     struct list link;
     struct buffer *buffer;
     int64_t end_offset; /* behind its last batch */
+    struct intake_aborted aborted;
 };
 
 void intake_init(struct intake *intake, int64_t position)
@@ -33,11 +34,13 @@ void intake_done(struct intake *intake)
     out_done(&intake->unpacked);
 }
 
-void intake_add(struct intake *intake, struct buffer *buffer, int64_t end_offset)
+void intake_add(
+    struct intake *intake, struct buffer *buffer, int64_t end_offset, struct intake_aborted aborted)
 {
     struct chunk *chunk = mem_alloc(sizeof(*chunk));
     chunk->buffer = buffer;
     chunk->end_offset = end_offset;
+    chunk->aborted = aborted;
     list_append(&intake->chunks, &chunk->link);
     intake->bytes_held += buffer->len;
 }
@@ -48,6 +51,7 @@ static void drop_list(struct intake *intake, struct list *list)
         struct chunk *chunk = list_entry(node, struct chunk, link);
         intake->bytes_held -= chunk->buffer->len;
         buffer_unref(chunk->buffer);
+        mem_free(chunk->aborted.offsets);
         mem_free(chunk);
     }
 }
@@ -74,6 +78,22 @@ static bool next_chunk(struct intake *intake)
     return true;
 }
 
+/* Nobody sees the records of control batches, nor those of aborted transactions. */
+static bool is_hidden(const struct intake *intake, const struct batch_view *batch)
+{
+    const struct intake_aborted *aborted = &intake->current->aborted;
+    size_t low = 0, high = aborted->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (aborted->offsets[middle] < batch->base_offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return batch_is_control(batch) ||
+           (low < aborted->count && aborted->offsets[low] == batch->base_offset);
+}
+
 /* Begins the next batch with records at or behind `position`. */
 static enum intake_outcome next_batch(
     struct intake *intake, struct compressor *compressor, bool handed_out)
@@ -91,7 +111,8 @@ static enum intake_outcome next_batch(
             return INTAKE_BAD;
         bool behind = batch_last_offset(&batch) < intake->position;
         struct bytes records = batch.records;
-        if (!behind && !batch_is_control(&batch) && batch_codec(&batch) != CODEC_NONE) {
+        bool hidden = is_hidden(intake, &batch);
+        if (!behind && !hidden && batch_codec(&batch) != CODEC_NONE) {
             if (handed_out && intake->unpacked_used)
                 return INTAKE_BLOCKED;
             intake->unpacked.len = 0;
@@ -105,6 +126,7 @@ static enum intake_outcome next_batch(
         if (behind)
             continue;
         intake->batch = batch;
+        intake->hidden = hidden;
         record_reader_init(&intake->reader, &intake->batch, records);
         intake->in_batch = true;
         return INTAKE_RECORD;
@@ -120,7 +142,7 @@ enum intake_outcome intake_peek(
             if (outcome != INTAKE_RECORD)
                 return outcome;
         }
-        if (batch_is_control(&intake->batch)) {
+        if (intake->hidden) {
             intake->in_batch = false;
             continue;
         }

@@ -25,6 +25,7 @@ struct intake {
     struct batch_view batch;
     struct record_reader reader;
     bool in_batch;
+    bool hidden;        /* the current batch: its records are not for anybody */
     bool unpacked_used; /* the current batch lies in `unpacked` */
     bool peeked;        /* `head` is the next record */
     struct record_view head;
@@ -46,9 +47,16 @@ enum { INTAKE_UNPACKED_MAX = 64 << 20 };
 void intake_init(struct intake *intake, int64_t position);
 /* No chunk may be left: see intake_drop. Accepts a zeroed one. */
 void intake_done(struct intake *intake);
-/* Loop: takes the reference over. The chunk follows what was added before; end_offset is the offset
- * behind its last batch. */
-void intake_add(struct intake *intake, struct buffer *buffer, int64_t end_offset);
+/* Base offsets, ascending, of batches of a chunk whose transaction was aborted: their records do
+ * not exist. mem_alloc'd; NULL: none. */
+struct intake_aborted {
+    int64_t *offsets;
+    size_t count;
+};
+/* Loop: takes reference and offsets over. The chunk follows what was added before; end_offset is
+ * the offset behind its last batch. */
+void intake_add(struct intake *intake, struct buffer *buffer, int64_t end_offset,
+    struct intake_aborted aborted);
 /* Loop: gives back the buffers of finished chunks; `all`: of every chunk (the intake ends). */
 void intake_drop(struct intake *intake, bool all);
 

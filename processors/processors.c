@@ -336,7 +336,7 @@ static void list_runner(struct listing *listing, const struct runner *runner)
         const struct runner_input *input = &runner->inputs[i];
         const struct log *log = input->log;
         bool gone = runner->state != RUNNER_RESTORING && runner->state != RUNNER_RUNNING;
-        int64_t end = gone ? input->committed : log->high_watermark;
+        int64_t end = gone ? input->committed : log->last_stable_offset;
         mem_grow(listing->positions, &listing->position_capacity, info->position_count + 1);
         listing->positions[info->position_count++] = (struct processors_position){
             .topic = runner->processor->settings.inputs[runner->task->inputs[i].input],

@@ -236,25 +236,22 @@ static void read_failed(struct runner *runner, const struct log *log, int64_t of
             (long long)offset, strerror(-status));
 }
 
-static void take_chunk(struct runner_input *input, struct buffer *buffer)
+/* Which batches of the buffer belong to aborted transactions. All of it is below the last stable
+ * offset, so each transaction has its end. */
+static struct intake_aborted aborted_of(const struct log *log, const struct buffer *buffer)
 {
-    int64_t end = end_of(buffer);
-    if (end <= input->next_offset) {
-        buffer_unref(buffer);
-        read_failed(input->runner, input->log, input->next_offset, -EBADMSG);
-        return;
+    struct intake_aborted aborted = { 0 };
+    struct bytes run = bytes_of(buffer->data, buffer->len);
+    struct batch_view batch;
+    size_t capacity = 0;
+    while (batch_next(&run, &batch) == BATCH_OK) {
+        if (!batch_is_transactional(&batch) || batch_is_control(&batch) ||
+            !log_is_aborted(log, batch.producer_id, batch.base_offset))
+            continue;
+        mem_grow(aborted.offsets, &capacity, aborted.count + 1);
+        aborted.offsets[aborted.count++] = batch.base_offset;
     }
-    input->chunks[input->chunk_count++] = (struct runner_chunk){ buffer, end };
-    input->next_offset = end;
-    input->runner->news = true;
-}
-
-static size_t read_bytes(const struct runner *runner)
-{
-    size_t share = RUNNER_INPUT_BYTES / (RUNNER_CHUNKS * runner->input_count);
-    if (share > RUNNER_READ_BYTES)
-        return RUNNER_READ_BYTES;
-    return share < RUNNER_READ_BYTES_MIN ? RUNNER_READ_BYTES_MIN : share;
+    return aborted;
 }
 
 /* Records that retention took before they were read are passed over. */
@@ -267,6 +264,34 @@ static void skip_lost(struct runner_input *input)
         input->runner->processor->name, input->log->topic->name, input->log->partition,
         (long long)input->log->start_offset, (long long)input->next_offset);
     input->next_offset = input->log->start_offset;
+}
+
+static void take_chunk(struct runner_input *input, struct buffer *buffer)
+{
+    int64_t end = end_of(buffer);
+    if (input->next_offset < input->log->start_offset) {
+        /* Retention took them, and the knowledge of what was aborted, while they were read. */
+        buffer_unref(buffer);
+        skip_lost(input);
+        return;
+    }
+    if (end <= input->next_offset) {
+        buffer_unref(buffer);
+        read_failed(input->runner, input->log, input->next_offset, -EBADMSG);
+        return;
+    }
+    input->chunks[input->chunk_count++] =
+        (struct runner_chunk){ buffer, end, aborted_of(input->log, buffer) };
+    input->next_offset = end;
+    input->runner->news = true;
+}
+
+static size_t read_bytes(const struct runner *runner)
+{
+    size_t share = RUNNER_INPUT_BYTES / (RUNNER_CHUNKS * runner->input_count);
+    if (share > RUNNER_READ_BYTES)
+        return RUNNER_READ_BYTES;
+    return share < RUNNER_READ_BYTES_MIN ? RUNNER_READ_BYTES_MIN : share;
 }
 
 /* Reads ahead, as long as bytes are there at once. */
@@ -344,7 +369,7 @@ static struct look look_at_inputs(struct runner *runner, int64_t now)
         struct task_input *task_input = &runner->task->inputs[i];
         bool held = input->chunk_count > 0 || task_input->intake.bytes_held > 0;
         bool caught_up =
-            !input->chunk_count && task_input->intake.position >= input->log->high_watermark;
+            !input->chunk_count && task_input->intake.position >= input->log->last_stable_offset;
         if (!caught_up)
             input->caught_up_ns = -1;
         else if (input->caught_up_ns < 0)
@@ -440,8 +465,8 @@ static void step(struct runner *runner, int64_t now)
     for (size_t i = 0; i < runner->input_count; i++) {
         struct runner_input *input = &runner->inputs[i];
         for (size_t j = 0; j < input->chunk_count; j++)
-            intake_add(
-                &task->inputs[i].intake, input->chunks[j].buffer, input->chunks[j].end_offset);
+            intake_add(&task->inputs[i].intake, input->chunks[j].buffer,
+                input->chunks[j].end_offset, input->chunks[j].aborted);
         input->chunk_count = 0;
     }
     size_t most = storage_unit_max(runner->owner->storage) / 2;
@@ -616,7 +641,8 @@ static void restore_chunk(struct runner *runner, struct buffer *buffer)
         read_failed(runner, runner->restore_log, runner->restore_next, -EBADMSG);
         return;
     }
-    intake_add(&runner->task->stores[runner->restoring].log, buffer, end);
+    intake_add(
+        &runner->task->stores[runner->restoring].log, buffer, end, (struct intake_aborted){ 0 });
     runner->restore_next = end;
     submit(runner, JOB_RESTORE);
 }
@@ -844,8 +870,10 @@ void runner_free(struct runner *runner)
         return;
     cancel_reads(runner);
     for (size_t i = 0; i < runner->input_count; i++) {
-        for (size_t j = 0; j < runner->inputs[i].chunk_count; j++)
+        for (size_t j = 0; j < runner->inputs[i].chunk_count; j++) {
+            mem_free(runner->inputs[i].chunks[j].aborted.offsets);
             buffer_unref(runner->inputs[i].chunks[j].buffer);
+        }
     }
     task_end(runner->task); /* nothing to do after a stop */
     task_destroy(runner->task);

@@ -244,13 +244,40 @@ static struct bytes text_of(const char *text)
     return text ? bytes_text(text) : (struct bytes){ NULL, 0 };
 }
 
+static void append(
+    struct engine_world *world, const char *topic, int32_t partition, struct out *batch)
+{
+    struct flight *flight = take_off(world);
+    unit_append(&flight->unit, topic_log(topic_of(world, topic), partition),
+        bytes_of(batch->data, batch->len));
+    commit(world, flight);
+    out_done(batch);
+}
+
 void engine_produce(struct engine_world *world, const char *topic, int32_t partition,
     const struct engine_record *records, size_t count)
 {
-    struct batch_builder builder = { 0 };
+    struct batch_options options = batch_options_plain(CODEC_NONE);
+    engine_produce_as(world, topic, partition, records, count, &options);
+}
+
+void engine_mark(struct engine_world *world, const char *topic, int32_t partition, int64_t producer,
+    bool commits)
+{
     struct out batch = { 0 };
     struct batch_options options = batch_options_plain(CODEC_NONE);
-    batch_builder_begin(&builder, &options);
+    options.producer_id = producer;
+    options.producer_epoch = 0;
+    control_build(&batch, &options, commits, 0, 1);
+    append(world, topic, partition, &batch);
+}
+
+void engine_produce_as(struct engine_world *world, const char *topic, int32_t partition,
+    const struct engine_record *records, size_t count, const struct batch_options *options)
+{
+    struct batch_builder builder = { 0 };
+    struct out batch = { 0 };
+    batch_builder_begin(&builder, options);
     for (size_t i = 0; i < count; i++) {
         struct record_view record = { .timestamp = records[i].ts,
             .key = text_of(records[i].key),
@@ -258,11 +285,7 @@ void engine_produce(struct engine_world *world, const char *topic, int32_t parti
         CHECK(batch_builder_append(&builder, &record) == 0);
     }
     CHECK(batch_builder_finish(&builder, NULL, &batch) == 0);
-    struct flight *flight = take_off(world);
-    unit_append(&flight->unit, topic_log(topic_of(world, topic), partition),
-        bytes_of(batch.data, batch.len));
-    commit(world, flight);
-    out_done(&batch);
+    append(world, topic, partition, &batch);
     batch_builder_done(&builder);
 }
 

@@ -59,6 +59,12 @@ int64_t engine_end_offset(struct engine_world *world, const char *topic, int32_t
 /* One batch. Acknowledged in some later turn. */
 void engine_produce(struct engine_world *world, const char *topic, int32_t partition,
     const struct engine_record *records, size_t count);
+/* With a producer id, in a transaction, ... */
+void engine_produce_as(struct engine_world *world, const char *topic, int32_t partition,
+    const struct engine_record *records, size_t count, const struct batch_options *options);
+/* The marker that ends a producer's transaction. */
+void engine_mark(struct engine_world *world, const char *topic, int32_t partition, int64_t producer,
+    bool commits);
 /* Every visible record of a topic, a line each: "partition offset ts key=value". mem_free it. */
 char *engine_text(struct engine_world *world, const char *topic);
 

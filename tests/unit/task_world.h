@@ -106,7 +106,7 @@ static inline void world_give(
     struct buffer *buffer = buffer_create(&world->buffers, len);
     memcpy(buffer->data, log->bytes.data + log->at[from], len);
     buffer->len = len;
-    intake_add(intake, buffer, log->base[to]);
+    intake_add(intake, buffer, log->base[to], (struct intake_aborted){ 0 });
 }
 
 static inline void world_restore(struct world *world)

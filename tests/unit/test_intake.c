@@ -10,6 +10,7 @@
 struct made {
     struct out bytes;
     int64_t next;
+    struct intake_aborted aborted; /* of the chunk to come */
 };
 
 /* One batch of `count` records at the end of `made`; the last offset is `gap` beyond the records.
@@ -45,12 +46,13 @@ static void add_control(struct made *made)
     batch_set_base_offset(made->bytes.data + at, made->next++);
 }
 
-static void give(struct intake *intake, const struct made *made)
+static void give(struct intake *intake, struct made *made)
 {
     struct buffer *buffer = buffer_create(NULL, made->bytes.len);
     memcpy(buffer->data, made->bytes.data, made->bytes.len);
     buffer->len = made->bytes.len;
-    intake_add(intake, buffer, made->next);
+    intake_add(intake, buffer, made->next, made->aborted);
+    made->aborted = (struct intake_aborted){ 0 };
 }
 
 /* The next record must be the one at `offset`. */
@@ -89,6 +91,38 @@ TEST(intake, walks_batches_control_batches_and_gaps)
     cr_assert_not(list_empty(&intake.finished));
     intake_drop(&intake, false);
     cr_assert_eq(intake.bytes_held, 0);
+    intake_done(&intake);
+    out_done(&made.bytes);
+    compressor_done(&compressor);
+}
+
+TEST(intake, passes_over_what_was_aborted)
+{
+    struct intake intake;
+    struct compressor compressor;
+    struct made made = { .next = 10 };
+    compressor_init(&compressor);
+    add_batch(&made, 3, 0, CODEC_NONE); /* 10-12 aborted */
+    add_batch(&made, 2, 0, CODEC_LZ4);  /* 13-14 */
+    add_batch(&made, 2, 0, CODEC_LZ4);  /* 15-16 aborted */
+    add_batch(&made, 1, 0, CODEC_ZSTD); /* 17 */
+    add_batch(&made, 2, 0, CODEC_NONE); /* 18-19 aborted */
+    made.aborted = (struct intake_aborted){ mem_alloc(3 * sizeof(int64_t)), 3 };
+    memcpy(made.aborted.offsets, (int64_t[]){ 10, 15, 18 }, 3 * sizeof(int64_t));
+    intake_init(&intake, 10);
+    give(&intake, &made);
+    static const int64_t offsets[] = { 13, 14, 17 };
+    for (int life = 0; life < 2; life++) {
+        for (size_t i = 0; i < ARRAY_COUNT(offsets); i++)
+            expect(&intake, &compressor, offsets[i]);
+        cr_assert_eq(intake_peek(&intake, &compressor, false), INTAKE_EMPTY);
+        if (life == 0)
+            intake_undo(&intake);
+    }
+    intake_skip_gap(&intake);
+    cr_assert_eq(intake.position, 20);
+    intake_seal(&intake);
+    intake_drop(&intake, false);
     intake_done(&intake);
     out_done(&made.bytes);
     compressor_done(&compressor);

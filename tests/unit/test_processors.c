@@ -293,6 +293,40 @@ TEST(processors, latest_begins_at_the_end)
     end(world);
 }
 
+/* A transactional batch of one record, the only one of its producer. */
+static void produce_in(struct engine_world *world, int64_t producer, const char *key)
+{
+    struct engine_record record = { 5, key, "w" };
+    struct batch_options options = batch_options_plain(CODEC_NONE);
+    options.producer_id = producer;
+    options.producer_epoch = 0;
+    options.base_sequence = 0;
+    options.attributes = BATCH_ATTRIBUTE_TRANSACTIONAL;
+    engine_produce_as(world, "words", 0, &record, 1, &options);
+}
+
+TEST(processors, only_committed_records_are_processed)
+{
+    struct engine_world *world = begin();
+    engine_make_topic(world, "words", 1);
+    produce_one(world, "words", 0, "plain", 1, "w");
+    produce_in(world, 1, "aborted");
+    produce_in(world, 2, "committed");
+    engine_mark(world, "words", 0, 1, false);
+    engine_mark(world, "words", 0, 2, true);
+    produce_in(world, 3, "open");
+    produce_one(world, "words", 0, "behind", 1, "w");
+    while (world->in_flight)
+        (void)engine_turn(world);
+    cr_assert_eq(engine_load(world, "builtin:totals", "totals", NULL, NULL), 0);
+    engine_settle(world, "totals");
+    cr_assert_eq(engine_info(world, "totals").records, 2, "plain and committed");
+    engine_mark(world, "words", 0, 3, false);
+    engine_settle(world, "totals");
+    cr_assert_eq(engine_info(world, "totals").records, 3, "and what came behind the open one");
+    end(world);
+}
+
 /* ---- failing --------------------------------------------------------------------------------- */
 
 TEST(processors, a_fatal_verdict_fails_it_and_others_go_on)
