@@ -23,10 +23,11 @@ void cleaning_done(struct cleaning *cleaning)
     }
     mem_free(cleaning->sources);
     sieve_done(&cleaning->sieve);
-    index_done(&cleaning->index);
+    footer_done(&cleaning->footer);
     out_done(&cleaning->chunk);
     out_done(&cleaning->pending);
     mem_free(cleaning->path);
+    mem_free(cleaning->footer_path);
     mem_free(cleaning->directory);
 }
 
@@ -187,12 +188,8 @@ static int batch_take(struct cleaning *cleaning, struct bytes bytes)
     CHECK(batch_parse(bytes, &batch) == BATCH_OK && batch.size == bytes.len);
     if (bytes.len > UINT32_MAX - claim->size)
         return -E2BIG;
-    struct index_entry entry = {
-        .offset = (uint32_t)(batch.base_offset - claim->base_offset),
-        .position = (uint32_t)claim->size,
-        .max_timestamp = claim->max_timestamp,
-    };
-    index_note(&cleaning->index, &entry);
+    footer_batch(&cleaning->footer, &batch);
+    footer_bytes(&cleaning->footer, bytes.data, bytes.len);
     segment_claim_batch(claim, &batch);
     return 0;
 }
@@ -228,9 +225,15 @@ static int seal(struct cleaning *cleaning)
     int status = disk->sync(cleaning->to);
     disk->close(cleaning->to);
     cleaning->to = NULL;
-    if (status == 0)
-        status = disk->sync_dir(cleaning->door, cleaning->directory);
     cleaning->sync_failed = status < 0;
+    if (status < 0)
+        return status;
+    footer_finish(&cleaning->footer, cleaning->claim.end_offset);
+    status =
+        footer_write(cleaning->door, cleaning->footer_path, cleaning->directory, &cleaning->footer);
+    cleaning->sync_failed = status == -EIO;
+    cleaning->claim.root = cleaning->footer.root;
+    cleaning->claim.flags |= SEGMENT_ROOTED;
     cleaning->over = true;
     return status;
 }

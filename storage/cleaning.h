@@ -4,7 +4,7 @@
  *
  *   learn   the keys of [known_from, round_end), until the map is full
  *   pass    the segments of one group, through the sieve, into one new file
- *   seal    sync of that file and of its name
+ *   seal    sync of that file, its footer beside it, and both names
  *
  * The new file has a name that no file ever had in this life (its generation), so nothing is
  * written over and nothing is renamed; until the log takes it in place of the group it is nobody's.
@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #include "storage/disk.h"
-#include "storage/index.h"
+#include "storage/footer.h"
 #include "storage/scan.h"
 #include "storage/segment.h"
 #include "storage/sieve.h"
@@ -45,16 +45,16 @@ struct cleaning {
     size_t source_count;
     size_t group_from, group_end; /* the group: sources[from, end) */
     size_t batch_max;             /* a larger batch is damage */
-    char *path, *directory;       /* of the new file */
-    struct segment_claim claim;   /* of the new segment; base offset and generation are given */
-    uint32_t index_step;
+    char *path, *footer_path;     /* of the new file */
+    char *directory;
+    struct segment_claim claim; /* of the new segment; base offset and generation are given */
+    struct footer footer;       /* its; begun, and before the seal given what was aborted */
     /* result of a job */
     bool over;        /* the step is done */
     bool sync_failed; /* status is a sync's */
     int status;
-    uint64_t moved;     /* bytes read and written by the job */
-    bool made;          /* the new file is there */
-    struct index index; /* of the new file */
+    uint64_t moved; /* bytes read and written by the job */
+    bool made;      /* the new file is there */
     /* own */
     size_t at; /* the source that is read */
     struct source source;

@@ -218,7 +218,6 @@ static int round_begin(struct storage *storage, struct log *log, const struct ra
     storage->compaction.round = round;
     cleaning->door = storage->doors->disk;
     cleaning->batch_max = batch_max(storage, log);
-    cleaning->index_step = (uint32_t)log->topic->config.index_interval_bytes;
     sieve->now_ms = clock_wall_ms(storage->doors->clock);
     sieve->delete_retention_ms = log->topic->config.delete_retention_ms;
     sieve->known_from = sieve->known_to = range->from;
@@ -364,11 +363,14 @@ static void group_begin(struct cleaning_round *round, size_t from)
     };
     cleaning->made = false;
     mem_free(cleaning->path);
+    mem_free(cleaning->footer_path);
     mem_free(cleaning->directory);
     cleaning->path = segment_claim_path(round->log, &cleaning->claim);
+    cleaning->footer_path = segment_claim_footer_path(round->log, &cleaning->claim);
     cleaning->directory = log_directory(round->log);
-    index_done(&cleaning->index);
-    index_init(&cleaning->index, cleaning->index_step, 0);
+    footer_done(&cleaning->footer);
+    footer_init(&cleaning->footer, cleaning->claim.base_offset,
+        (uint32_t)round->log->topic->config.index_interval_bytes);
     cleaning_start(cleaning, CLEANING_PASS, from);
 }
 
@@ -382,7 +384,7 @@ static void group_attach(struct cleaning_round *round)
         CHECK(segment && segment->claim.generation == cleaning->claim.generation);
         segment->fresh_from = 0;
         segment->unchecked = false;
-        residents_index_built(&storage->residents, segment, &cleaning->index);
+        residents_footer(&storage->residents, segment, &cleaning->footer);
         cleaning->made = false;
     }
     for (size_t i = cleaning->group_from; i < cleaning->group_end; i++)
@@ -487,6 +489,17 @@ static void commit(struct cleaning_round *round)
 
 /* ---- the steps ----------------------------------------------------------------------------- */
 
+/* What was aborted has its marker in the segment that tells of it. (Too many: whoever needs them
+ * finds them with the log, where they count.) */
+static bool footer_aborted_add(void *context, const struct aborted_transaction *aborted)
+{
+    struct cleaning *cleaning = context;
+    if (aborted->last_offset < cleaning->claim.base_offset ||
+        aborted->last_offset >= cleaning->claim.end_offset)
+        return true;
+    return footer_abort(&cleaning->footer, aborted) == 0;
+}
+
 static void step_over(struct cleaning_round *round)
 {
     struct cleaning *cleaning = &round->cleaning;
@@ -494,6 +507,8 @@ static void step_over(struct cleaning_round *round)
         sieve_rewind(&cleaning->sieve);
         group_begin(round, 0);
     } else if (cleaning->step == CLEANING_PASS && cleaning->made) {
+        log_each_aborted(round->log, cleaning->claim.base_offset, cleaning->claim.end_offset,
+            footer_aborted_add, cleaning);
         cleaning_start(cleaning, CLEANING_SEAL, cleaning->at);
     } else {
         round->committing = true;

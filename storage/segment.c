@@ -72,6 +72,13 @@ char *segment_claim_path(const struct log *log, const struct segment_claim *clai
     return path;
 }
 
+char *segment_claim_footer_path(const struct log *log, const struct segment_claim *claim)
+{
+    char *path = segment_claim_path(log, claim);
+    memcpy(path + strlen(path) - 4, ".idx", 4); /* in the place of ".log" */
+    return path;
+}
+
 char *segment_path(const struct segment *segment)
 {
     return segment_claim_path(segment->log, &segment->claim);
@@ -79,9 +86,7 @@ char *segment_path(const struct segment *segment)
 
 char *segment_footer_path(const struct segment *segment)
 {
-    char *path = segment_path(segment);
-    memcpy(path + strlen(path) - 4, ".idx", 4); /* in the place of ".log" */
-    return path;
+    return segment_claim_footer_path(segment->log, &segment->claim);
 }
 
 void residents_init(struct residents *residents, const struct disk_table *disk, uint32_t files_max,

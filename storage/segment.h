@@ -49,8 +49,9 @@ struct segment_claim {
 
 /* A batch at its end: all but append_ms. */
 void segment_claim_batch(struct segment_claim *claim, const struct batch_view *batch);
-/* The file's path; fresh memory. */
+/* The paths of the file and of its footer; fresh memory. */
 char *segment_claim_path(const struct log *log, const struct segment_claim *claim);
+char *segment_claim_footer_path(const struct log *log, const struct segment_claim *claim);
 
 struct segment {
     struct log *log;

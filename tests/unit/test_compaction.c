@@ -676,6 +676,33 @@ TEST(compaction, a_damaged_batch_makes_a_log_uncleanable_and_the_others_go_on)
     end(&trial);
 }
 
+TEST(compaction, a_new_segment_has_a_footer_and_its_damage_is_found)
+{
+    struct trial trial;
+    begin(&trial);
+    write_round(&trial, 200);
+    pass(&trial, 3000);
+    const struct segment_claim claim = trial.log->body->segments[0]->claim;
+    cr_assert_gt(claim.generation, 0);
+    cr_assert(claim.flags & SEGMENT_ROOTED);
+    char name[2][100];
+    for (int i = 0; i < 2; i++)
+        (void)snprintf(name[i], sizeof(name[i]), "t-0/%020" PRId64 ".%" PRIu32 "%s",
+            claim.base_offset, claim.generation, i ? ".idx" : ".log");
+    cr_assert(doors_test_exists(&trial.test.doors, name[0]));
+    cr_assert(doors_test_exists(&trial.test.doors, name[1]));
+    cr_assert_eq(storage_test_close(&trial.test), 0);
+    uint8_t wrong = 0xa5;
+    doors_test_overwrite(&trial.test.doors, name[0], 100, &wrong, 1);
+    storage_test_open(&trial.test);
+    log_again(&trial);
+    struct buffer *buffer;
+    cr_assert_eq(
+        storage_test_read(&trial.test, trial.log, claim.base_offset, 1000, &buffer), -EBADMSG);
+    cr_assert(doors_test_said(&trial.test.doors, "damaged"), "%s", trial.test.doors.said);
+    end(&trial);
+}
+
 TEST(compaction, a_full_disk_passes)
 {
     struct trial trial;
