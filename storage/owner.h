@@ -70,6 +70,7 @@ struct storage {
     uint64_t start_lsn;     /* until it is durable everything waits for durable */
     bool unclean;
     bool recovering; /* storage_open runs */
+    bool reserve_there;
     bool closing, failed;
     void (*close_done)(void *context, int status); /* NULL: not closing, or told */
     void (*close_told)(void *context, int status);

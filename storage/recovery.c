@@ -30,6 +30,7 @@
 #include "protocol/base/mem.h"
 #include "storage/barriers.h"
 #include "storage/owner.h"
+#include "storage/reserve.h"
 #include "storage/rewrite.h"
 #include "storage/slot.h"
 
@@ -661,7 +662,9 @@ static int recover(struct recovery *recovery, const struct wal_events *events)
     if (status < 0)
         return status;
     directories_look(recovery);
-    status = replay(recovery, events);
+    status = reserve_prepare(storage, name_is_there(recovery, "reserve"));
+    if (status == 0)
+        status = replay(recovery, events);
     if (status == 0 && !fresh)
         status = format_raise(storage, format);
     if (status < 0)

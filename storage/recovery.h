@@ -5,6 +5,7 @@
  *     DIR/millrace.format  "3\n"; made last, so without it there is nothing yet
  *     DIR/meta.a, meta.b   slot.h
  *     DIR/wal/             wal.h
+ *     DIR/reserve          reserve.h
  *     DIR/<topic>-<partition>/<20 digits>.log, and .idx when it is sealed (footer.h)
  */
 #ifndef STORAGE_RECOVERY_H

@@ -19,6 +19,7 @@
 #include "storage/position.h"
 #include "storage/read.h"
 #include "storage/recovery.h"
+#include "storage/reserve.h"
 
 struct storage_config storage_config_default(void)
 {
@@ -204,6 +205,10 @@ static int space_min(struct storage *storage)
     if (min == STORAGE_DISK_FREE_AUTO)
         min = space.total / 50 < (1 << 30) ? space.total / 50 : 1 << 30;
     writeback_space(storage, space.available, min);
+    if (!storage->reserve_there && space.available >= min + reserve_size(storage)) {
+        status = reserve_make(storage->doors->disk, storage->dir, reserve_size(storage));
+        storage->reserve_there = status == 0;
+    }
     return 0;
 }
 

@@ -21,6 +21,7 @@
 #include "protocol/base/mem.h"
 #include "storage/barriers.h"
 #include "storage/owner.h"
+#include "storage/reserve.h"
 
 enum { ALLOCATE_STEP_MIN = 64 * 1024, ALLOCATE_STEP_MAX = 32 * 1024 * 1024 };
 
@@ -56,6 +57,9 @@ struct writeback_job {
     char *space_dir; /* look at the free space, or NULL */
     struct disk_space space;
     int space_status;
+    uint64_t reserve_at; /* with that much free space the reserve is made; 0: it is there */
+    uint64_t reserve;    /* its size */
+    bool reserve_made;
 };
 
 /* ---- in the pool --------------------------------------------------------------------------- */
@@ -112,8 +116,11 @@ static void job_run(struct work_job *work)
     struct writeback_job *job = container_of(work, struct writeback_job, work);
     for (uint32_t i = 0; i < job->run_count; i++)
         job->runs[i].status = run_write(job->door, &job->runs[i]);
-    if (job->space_dir)
-        job->space_status = job->door->table->space(job->door, job->space_dir, &job->space);
+    if (!job->space_dir)
+        return;
+    job->space_status = job->door->table->space(job->door, job->space_dir, &job->space);
+    if (job->reserve_at && job->space_status == 0 && job->space.available >= job->reserve_at)
+        job->reserve_made = reserve_make(job->door, job->space_dir, job->reserve) == 0;
 }
 
 /* ---- ends ---------------------------------------------------------------------------------- */
@@ -221,6 +228,7 @@ void writeback_space(struct storage *storage, uint64_t available, uint64_t min)
 static void space_look(struct storage *storage, const struct writeback_job *job)
 {
     storage->writeback.space_at_ns = clock_monotonic_ns(storage->doors->clock);
+    storage->reserve_there |= job->reserve_made;
     if (job->space_status < 0)
         return; /* not known: a write will tell */
     uint64_t min = storage->writeback.disk_free_min;
@@ -456,6 +464,9 @@ static void job_begin(struct storage *storage, uint64_t below)
         now_ns - writeback->space_at_ns >= WRITEBACK_RETRY_MS * CLOCK_NS_PER_MS) {
         writeback->space_at_ns = now_ns;
         job->space_dir = mem_strdup(storage->dir);
+        job->reserve = reserve_size(storage);
+        if (!storage->reserve_there && !writeback->no_fallocate)
+            job->reserve_at = writeback->disk_free_min + job->reserve;
     }
     work_submit(storage->doors->work, &job->work);
 }

@@ -3,7 +3,8 @@
 On each: the storage's unit tests, then a broker, with io_uring and with the plain disk, that is killed and
 recovers with everything acknowledged. Some of these take no O_DIRECT or no fallocate. And when they are
 full: produce is refused with KAFKA_STORAGE_ERROR (which clients try again), everything else works, and
-after a topic was deleted records are taken again, without a restart.
+after a topic was deleted records are taken again, without a restart. A kill -9 of a broker on a full disk is
+recovered from, too: it keeps a reserve for that.
 
 Some of it here; the long command of tests/README.md: FS_LONG=1 tests/wire/file_systems.py
 """
@@ -126,6 +127,11 @@ def full(kind, reserve):
                 number, error = fill(book, ["keep", "victim", "victim", "victim"])
                 assert error == ledger.STORAGE_ERROR, f"after {number} batches: error {error}"
                 read = everything_else_works(broker, book)
+                if round_ == 1:  # a full disk is recovered from, too
+                    broker.kill9()
+                    broker.start()
+                    book.check(broker)
+                    book.connect(broker)
                 book.delete("victim")
                 ledger.patiently(lambda: book.produce("keep", 0, 1000), FULL_S)
                 print(f"# {kind}, disk.free.min.bytes={reserve}: full after {number} batches of 200 kB, {read} read, "
