@@ -592,7 +592,10 @@ static void finish_memory(
     config->requests_bytes_max = config->memory_limit / 8;
     config->answers_bytes_max = config->memory_limit / 4;
     config->sessions_bytes_max = config->memory_limit / 32;
+    config->groups_bytes_max = config->memory_limit / 8;
     config->buffers_kept_max = config->memory_limit / 16;
+    config->request_arena_max_bytes =
+        least(config->request_arena_max_bytes, config->memory_limit / 4);
     if (config->socket_request_max_bytes > config->frames_bytes_max) {
         struct config_given given = config_given(config, "socket.request.max.bytes");
         config->socket_request_max_bytes = (int32_t)config->frames_bytes_max;

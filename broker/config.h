@@ -142,6 +142,7 @@ struct broker_config {
     int64_t frames_bytes_max;   /* large requests that arrive or are handled, all connections */
     int64_t requests_bytes_max; /* what handling requests takes, all connections */
     int64_t answers_bytes_max;  /* answers that wait for slow clients, all connections */
+    int64_t groups_bytes_max;   /* groups and their members */
     int64_t
         request_arena_max_bytes;   /* what one request may take to be answered, beside its frame */
     int64_t sessions_bytes_max;    /* what fetch sessions remember */

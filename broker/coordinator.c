@@ -35,6 +35,7 @@ enum { BUCKET_COUNT = 1024 };
 struct coordinator {
     struct broker *broker;
     struct group_limits limits;
+    size_t bytes; /* that groups and members take */
     struct group_effects effects;
     struct list buckets[BUCKET_COUNT];
     struct list groups;
@@ -208,7 +209,8 @@ struct group *coordinator_group(struct coordinator *coordinator, struct bytes id
 struct group *coordinator_group_make(struct coordinator *coordinator, struct bytes id)
 {
     struct group *group = coordinator_group(coordinator, id);
-    if (group || coordinator->group_count >= COORDINATOR_GROUPS_MAX)
+    if (group || coordinator->group_count >= COORDINATOR_GROUPS_MAX ||
+        coordinator->bytes >= coordinator->limits.bytes_max)
         return group;
     group = group_create(id, &coordinator->limits, &coordinator->effects);
     list_append(&coordinator->groups, &group->link);
@@ -411,6 +413,8 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
         .session_min_ms = config->group_min_session_timeout_ms,
         .session_max_ms = config->group_max_session_timeout_ms,
         .members_max = (size_t)config->group_max_size,
+        .bytes_max = SIZE_MAX, /* what was kept before is there, whatever the limit says now */
+        .bytes = &coordinator->bytes,
     };
     coordinator->effects = (struct group_effects){ .context = coordinator,
         .join = effect_join,
@@ -425,6 +429,7 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
         list_init(&coordinator->buckets[i]);
     store_each(broker->storage, STORE_GROUP, bytes_of("", 0), load_group, coordinator);
     store_each(broker->storage, STORE_OFFSET, bytes_of("", 0), load_offset, coordinator);
+    coordinator->limits.bytes_max = (size_t)config->groups_bytes_max;
     *ret_coordinator = coordinator;
     return 0;
 }

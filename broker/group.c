@@ -93,6 +93,48 @@ static void member_heard(struct group_member *member, int64_t now)
     deadline_set(member->group, &member->deadline, now + member->session_timeout_ns);
 }
 
+/* ---- memory ---- */
+
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+static void member_count_bytes(struct group_member *member)
+{
+    size_t *bytes = member->group->limits->bytes;
+    size_t size = sizeof(*member) + text_size(member->id) + text_size(member->instance_id) +
+                  text_size(member->client_id) + text_size(member->client_host) +
+                  member->assignment.len;
+    for (size_t i = 0; i < member->protocol_count; i++)
+        size += sizeof(*member->protocols) + text_size(member->protocols[i].name) +
+                member->protocols[i].metadata.len;
+    *bytes += size - member->bytes;
+    member->bytes = size;
+}
+
+static size_t pending_size(const struct group_pending *pending)
+{
+    return sizeof(*pending) + text_size(pending->id);
+}
+
+static bool is_full(const struct group *group, size_t more)
+{
+    return *group->limits->bytes + more > group->limits->bytes_max;
+}
+
+/* Would this join make the groups larger than they may be? */
+static bool join_is_too_much(const struct group *group, const struct group_join *join)
+{
+    const struct group_member *member = group_member(group, join->member_id);
+    size_t size = sizeof(*member) + 2 * GROUP_MEMBER_ID_SIZE;
+    for (size_t i = 0; i < join->protocol_count; i++)
+        size += sizeof(*member->protocols) + join->protocols[i].name.len +
+                join->protocols[i].metadata.len;
+    size_t has = member ? member->bytes : 0;
+    return size > has && is_full(group, size - has);
+}
+
 /* ---- members ---- */
 
 static void protocols_free(struct group_member *member)
@@ -115,10 +157,12 @@ static void protocols_set(struct group_member *member, const struct group_join *
         member->protocols[i].name = text_copy(join->protocols[i].name);
         member->protocols[i].metadata = blob_copy(join->protocols[i].metadata);
     }
+    member_count_bytes(member);
 }
 
 static void member_destroy(struct group_member *member)
 {
+    *member->group->limits->bytes -= member->bytes;
     protocols_free(member);
     blob_free(member->assignment);
     mem_free(member->id);
@@ -164,6 +208,7 @@ static void pending_remove(struct group *group, struct group_pending *pending)
 {
     deadline_clear(group, &pending->deadline);
     list_remove(&pending->link);
+    *group->limits->bytes -= pending_size(pending);
     mem_free(pending->id);
     mem_free(pending);
 }
@@ -336,6 +381,7 @@ struct group *group_create(
     list_init(&group->pending);
     list_init(&group->link);
     list_init(&group->bucket);
+    *limits->bytes += sizeof(*group) + text_size(group->id);
     return group;
 }
 
@@ -355,9 +401,11 @@ void group_destroy(struct group *group)
     }
     for (struct list *node; (node = list_pop(&group->pending));) {
         struct group_pending *pending = list_entry(node, struct group_pending, link);
+        *group->limits->bytes -= pending_size(pending);
         mem_free(pending->id);
         mem_free(pending);
     }
+    *group->limits->bytes -= sizeof(*group) + text_size(group->id);
     heap_done(&group->deadlines);
     mem_free(group->protocol_type);
     mem_free(group->protocol_name);
@@ -396,6 +444,7 @@ static void rebalance_begin(struct group *group, int64_t now)
         if (group->state == GROUP_COMPLETING) {
             blob_free(member->assignment);
             member->assignment = (struct bytes){ 0 };
+            member_count_bytes(member);
             /* Its session went on to count only when the join was answered. */
             if (member->sync_token)
                 member_heard(member, now);
@@ -624,6 +673,7 @@ static void static_replace(
     bool leads = group->leader && strcmp(group->leader, member->id) == 0;
     char *old_id = member->id;
     member->id = mem_strdup(id);
+    member_count_bytes(member);
     if (leads)
         text_set(&group->leader, mem_strdup(id));
     bool same = protocols_same(member, join);
@@ -675,6 +725,7 @@ static void join_unknown(
     }
     struct group_pending *pending = mem_zalloc(1, sizeof(*pending));
     pending->id = mem_strdup(id);
+    *group->limits->bytes += pending_size(pending);
     list_append(&group->pending, &pending->link);
     deadline_set(group, &pending->deadline, now + join->session_timeout_ms * NS_PER_MS);
     join_refuse(group, token, KAFKA_ERROR_MEMBER_ID_REQUIRED, bytes_text(id));
@@ -734,13 +785,14 @@ void group_join(struct group *group, const struct group_join *join, void *token,
         join_refuse(group, token, KAFKA_ERROR_INVALID_SESSION_TIMEOUT, join->member_id);
         return;
     }
-    if (!protocols_fit(group, join)) {
+    if (join->protocol_count > GROUP_PROTOCOLS_MAX || !protocols_fit(group, join)) {
         join_refuse(group, token, KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL, join->member_id);
         return;
     }
     bool is_new =
         unknown ? !instance_find(group, join->instance_id) : !group_member(group, join->member_id);
-    if (is_new && group->member_count >= group->limits->members_max) {
+    if ((is_new && group->member_count >= group->limits->members_max) ||
+        join_is_too_much(group, join)) {
         join_refuse(group, token, KAFKA_ERROR_GROUP_MAX_SIZE_REACHED, join->member_id);
         return;
     }
@@ -763,7 +815,17 @@ static void assignments_take(struct group *group, const struct group_sync *sync)
         }
         blob_free(member->assignment);
         member->assignment = blob_copy(assignment);
+        member_count_bytes(member);
     }
+}
+
+/* More than members could be told, or more than may be kept? */
+static bool assignments_are_too_much(const struct group *group, const struct group_sync *sync)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < sync->assignment_count; i++)
+        size += sync->assignments[i].assignment.len;
+    return sync->assignment_count > 2 * group->member_count + 16 || is_full(group, size);
 }
 
 static void assignments_tell(struct group *group, int64_t now)
@@ -809,6 +871,8 @@ static int16_t sync_check(
         return KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL;
     if (group->state == GROUP_PREPARING)
         return KAFKA_ERROR_REBALANCE_IN_PROGRESS;
+    if (assignments_are_too_much(group, sync))
+        return KAFKA_ERROR_GROUP_MAX_SIZE_REACHED;
     return group->state == GROUP_EMPTY ? KAFKA_ERROR_UNKNOWN_MEMBER_ID : KAFKA_ERROR_NONE;
 }
 
@@ -1091,6 +1155,7 @@ static void take_member(struct group *group, struct reader *reader, int64_t now)
     member->assignment = assignment.data ? blob_copy(assignment) : assignment;
     reader->bad |= !member->id || !member->client_id || !member->client_host;
     member->synced = true;
+    member_count_bytes(member);
     list_append(&group->members, &member->link);
     group->member_count++;
     if (!reader->bad)

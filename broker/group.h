@@ -55,6 +55,7 @@ struct group_member {
     size_t protocol_count;
     struct bytes assignment;       /* owned; null before the first sync */
     void *join_token, *sync_token; /* somebody waits */
+    size_t bytes;                  /* counted in limits->bytes */
     bool joined;                   /* in the rebalance that is going on */
     bool synced;                   /* since the last completed join */
     bool fresh;                    /* its first join is not completed yet */
@@ -72,6 +73,8 @@ struct group_limits {
     int64_t initial_delay_ns; /* group.initial.rebalance.delay.ms */
     int32_t session_min_ms, session_max_ms;
     size_t members_max; /* group.max.size */
+    size_t bytes_max;   /* of all groups: their share of memory.limit */
+    size_t *bytes;      /* that all groups take; counted here */
 };
 
 /* What a JoinGroup answer says. Everything is borrowed until the effect returns. */
@@ -102,7 +105,10 @@ struct group_effects {
     void (*member_id)(void *context, struct bytes prefix, char *to, size_t size);
 };
 
-enum { GROUP_MEMBER_ID_SIZE = 320 };
+enum {
+    GROUP_MEMBER_ID_SIZE = 320,
+    GROUP_PROTOCOLS_MAX = 64, /* that one member offers; clients have one to three */
+};
 
 struct group {
     char *id;

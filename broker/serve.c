@@ -121,23 +121,62 @@ static int read_file(const char *path, struct out *text)
     return status;
 }
 
-/* What the container allows: the least of cgroup's limits, 0 if there is none. */
+/* The number in a cgroup's file; INT64_MAX if there is none, or no limit. */
+static int64_t memory_limit_in(const char *path)
+{
+    struct out text = { 0 };
+    int64_t limit = 0;
+    if (read_file(path, &text) == 0 && text.len > 0) {
+        out_bytes(&text, "", 1);
+        limit = strtoll((const char *)text.data, NULL, 10); /* "max" is 0 */
+    }
+    out_done(&text);
+    return limit > 0 && limit < INT64_C(1) << 50 ? limit : INT64_MAX;
+}
+
+/* The least limit of a group and all above it: ROOT/a/b/FILE, ROOT/a/FILE, ROOT/FILE. */
+static int64_t memory_limit_of(const char *root, char *group, const char *file)
+{
+    int64_t least = INT64_MAX;
+    for (;;) {
+        char *path = mem_printf("%s%s/%s", root, group, file);
+        int64_t limit = memory_limit_in(path);
+        mem_free(path);
+        if (limit < least)
+            least = limit;
+        char *slash = strrchr(group, '/');
+        if (!slash)
+            return least;
+        *slash = 0;
+    }
+}
+
+/* What cgroups allow this process: the least of the limits, 0 if there is none. Inside of a
+ * container the root is the container's own, and the names of its groups may not exist. */
 static int64_t memory_available(void)
 {
-    static const char *const paths[] = { "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes" };
-    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
-        struct out text = { 0 };
-        int64_t limit = 0;
-        if (read_file(paths[i], &text) == 0 && text.len > 0) {
-            out_bytes(&text, "", 1);
-            limit = strtoll((const char *)text.data, NULL, 10); /* "max" is 0 */
-        }
-        out_done(&text);
-        if (limit > 0 && limit < INT64_C(1) << 50)
-            return limit;
+    struct out text = { 0 };
+    int64_t least = INT64_MAX;
+    (void)!read_file("/proc/self/cgroup", &text); /* without it there is the root */
+    out_text(&text, "\n0::/\n0:memory:/\n");
+    out_bytes(&text, "", 1);
+    char *rest = (char *)text.data;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        char *controllers = strchr(line, ':');
+        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        int64_t limit = INT64_MAX;
+        if (!group)
+            continue;
+        *group++ = 0;
+        if (controllers[1] == 0)
+            limit = memory_limit_of("/sys/fs/cgroup", group, "memory.max");
+        else if (strstr(controllers, "memory"))
+            limit = memory_limit_of("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes");
+        if (limit < least)
+            least = limit;
     }
-    return 0;
+    out_done(&text);
+    return least == INT64_MAX ? 0 : least;
 }
 
 static void set_all(

@@ -229,9 +229,10 @@ static void decode_alone(struct table *t, struct bytes frame)
     mem_free(body);
 }
 
-static bool may_wait(const struct table *t)
+/* By the key in the frame, which may be the one that is wrong. */
+static bool may_wait(int16_t key)
 {
-    switch (t->api->key) {
+    switch (key) {
     case API_FETCH:
     case API_JOIN_GROUP:
     case API_SYNC_GROUP: return true;
@@ -263,8 +264,9 @@ static int64_t send_once(struct table *t, struct bytes frame, bool whole)
     return took;
 }
 
-static void classify(struct table *t, uint64_t answers_before, bool whole)
+static void classify(struct table *t, uint64_t answers_before, struct bytes frame, bool whole)
 {
+    int16_t key = frame.len >= 2 ? (int16_t)be_get16(frame.data) : -1;
     struct house_client *client = &t->house.clients[0];
     if (!house_is_open(client))
         t->closed++;
@@ -274,9 +276,9 @@ static void classify(struct table *t, uint64_t answers_before, bool whole)
         t->answered++;
     else if (!whole)
         t->unheard++;
-    else if (may_wait(t))
+    else if (may_wait(key))
         t->waiting++;
-    else if (t->api->key == API_PRODUCE)
+    else if (key == API_PRODUCE)
         t->silent++;
     else
         complain(t, "neither answered nor closed");
@@ -296,7 +298,7 @@ static void feed(struct table *t, const uint8_t *data, size_t len, bool whole)
         if (took < least)
             least = took;
         if (i == 0)
-            classify(t, answers, whole);
+            classify(t, answers, frame, whole);
         if (took <= SLOW_NS)
             break;
     }

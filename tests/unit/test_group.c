@@ -17,6 +17,7 @@
 struct world {
     struct group *group;
     struct group_limits limits;
+    size_t bytes;
     struct group_effects effects;
     struct out said;
     int64_t now;
@@ -86,7 +87,9 @@ static void world_init(struct world *w, int64_t delay_ms)
     *w = (struct world){ .limits = { .initial_delay_ns = delay_ms * MS,
                              .session_min_ms = 6000,
                              .session_max_ms = 1800000,
-                             .members_max = 100 } };
+                             .members_max = 100,
+                             .bytes_max = 1000000 } };
+    w->limits.bytes = &w->bytes;
     w->effects = (struct group_effects){ .context = w,
         .join = say_join,
         .sync = say_sync,
@@ -99,6 +102,7 @@ static void world_init(struct world *w, int64_t delay_ms)
 static void world_done(struct world *w)
 {
     group_destroy(w->group);
+    cr_assert_eq(w->bytes, 0);
     out_done(&w->said);
 }
 
@@ -464,5 +468,51 @@ TEST(group, a_rebalance_waits_for_an_id_that_was_given_out)
                "0: b joined: b-2, generation 2, range, leader a-1\n"
                "0: c joined: c-3, generation 2, range, leader a-1\n"
                "0: d joined: d-4, generation 2, range, leader a-1\n");
+    world_done(&w);
+}
+
+/* All groups share memory; what one member may say is limited too. */
+TEST(group, members_end_where_their_memory_does)
+{
+    struct world w;
+    char metadata[2001], name[20];
+    memset(metadata, 'm', 2000);
+    metadata[2000] = 0;
+    world_init(&w, 0);
+    w.limits.bytes_max = 50000;
+    int joined = 0;
+    for (; joined < 100 && w.said.len == 0; joined++) {
+        (void)snprintf(name, sizeof(name), "a%d", joined);
+        join(&w, (struct who){ name, "", RANGE, .metadata = metadata });
+    }
+    out_bytes(&w.said, "", 1);
+    cr_assert(strstr((char *)w.said.data, "GROUP_MAX_SIZE_REACHED"), "%s", (char *)w.said.data);
+    cr_assert_geq(joined, 10);
+    cr_assert_leq(w.bytes, w.limits.bytes_max);
+    size_t full = w.bytes;
+    cr_assert_eq(
+        group_leave(w.group, bytes_text("a0-1"), (struct bytes){ 0 }, w.now), KAFKA_ERROR_NONE);
+    cr_assert_leq(w.bytes, full - 2000);
+    world_done(&w);
+}
+
+TEST(group, a_member_offers_few_protocols)
+{
+    struct world w;
+    struct group_join_protocol protocols[GROUP_PROTOCOLS_MAX + 1];
+    world_init(&w, 0);
+    for (size_t i = 0; i < ARRAY_COUNT(protocols); i++)
+        protocols[i] = (struct group_join_protocol){ bytes_text("p"), bytes_text("") };
+    struct group_join request = { .member_id = bytes_text(""),
+        .client_id = bytes_text("c"),
+        .client_host = "/127.0.0.1",
+        .protocol_type = bytes_text("consumer"),
+        .protocols = protocols,
+        .protocol_count = ARRAY_COUNT(protocols),
+        .session_timeout_ms = 10000,
+        .rebalance_timeout_ms = 30000 };
+    char token[] = "a";
+    group_join(w.group, &request, token, w.now);
+    expect(&w, "0: a joined: INCONSISTENT_GROUP_PROTOCOL, id \n");
     world_done(&w);
 }

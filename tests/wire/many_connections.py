@@ -208,6 +208,9 @@ def test_a_crowd_in_little_memory():
     settings = {"max.connections": CONNECTIONS + 1}
     if cgroup.path is None:
         settings["memory.limit"] = CGROUP_BYTES // 2
+    else:  # the broker sees its limit by itself
+        words = [*cgroup.wrapper(), harness.MILLRACE, "serve", "--print-config"]
+        assert f"memory.limit={CGROUP_BYTES // 2}\n" in harness.run(words).stdout.decode()
     with harness.Broker(settings, wrapper=cgroup.wrapper()) as broker:
         with socket.create_connection((broker.host, broker.port)) as connection:
             for topic in (TOPIC, QUIET, "calm"):
