@@ -97,6 +97,13 @@ static void row_refuse(struct fetch_part *part, int16_t code)
     part->log = NULL;
 }
 
+/* There is no such log. Kafka's list of aborted transactions is empty then, and not null. */
+static void row_miss(struct fetch_part *part, int16_t code)
+{
+    row_refuse(part, code);
+    part->row->aborted_transactions_count = 0;
+}
+
 /* Whether the log that the client read so far is not ours (12+); then the row says from where. */
 static bool row_diverges(struct fetch_part *part, const struct log *log)
 {
@@ -170,8 +177,8 @@ static void look_at(struct fetch_part *part, struct topic *topic)
     if (log)
         look_at_log(part, log);
     else
-        row_refuse(part, !topic && by_id ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
-                                         : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+        row_miss(part, !topic && by_id ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
+                                       : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
 static void fetch_look(struct fetch *fetch)
@@ -212,7 +219,7 @@ static void session_begin(struct fetch *fetch)
     for (size_t i = 0; session && i < fetch->part_count; i++) {
         struct session_part *part = session_want(sessions, session, &fetch->wants[i]);
         if (part) {
-            (void)session_tell(session, part, &fetch->rows[i]);
+            session_note(part, &fetch->rows[i]);
         } else {
             session_remove(sessions, session);
             session = NULL;

@@ -138,7 +138,9 @@ static void partition_answer(struct walk *walk, struct log *log,
         row->leader_epoch = log->leader_epoch;
     } else if (at == AT_EARLIEST || at == AT_EARLIEST_LOCAL) {
         row->offset = log->start_offset;
-        row->leader_epoch = log_epoch_at(log, log->start_offset);
+        row->leader_epoch = log->start_offset < log->end_offset
+                                ? log_epoch_at(log, log->start_offset)
+                                : log->leader_epoch;
     }
 }
 

@@ -198,6 +198,36 @@ static void records_blame(struct request *request, const struct produce_part *pa
     }
 }
 
+/* Kafka tells where the log begins with what its log refuses, not with what never gets there. */
+static bool reaches_log(enum batch_outcome outcome)
+{
+    switch (outcome) {
+    case BATCH_BAD_OFFSET:
+    case BATCH_BAD_COUNT:
+    case BATCH_CONTROL:
+    case BATCH_BAD_SEQUENCE:
+    case BATCH_CODEC_UNKNOWN:
+    case BATCH_BAD_COMPRESSION:
+    case BATCH_BAD_RECORDS:
+    case BATCH_BAD_TIMESTAMP:
+    case BATCH_NULL_KEY: return true;
+    case BATCH_OK:
+    case BATCH_END:
+    case BATCH_PARTIAL:
+    case BATCH_BAD_SIZE:
+    case BATCH_BAD_MAGIC:
+    case BATCH_OLD_MAGIC:
+    case BATCH_BAD_CRC:
+    case BATCH_NOT_ALONE:
+    case BATCH_TOO_LARGE:
+    case BATCH_CODEC_REFUSED:
+    case BATCH_BOMB:
+    case BATCH_NO_MEMORY:
+    case BATCH_OUTCOME_COUNT: break;
+    }
+    return false;
+}
+
 /* True if the prepared batch may be appended; else the row says why not. */
 static bool part_is_good(struct request *request, struct produce_part *part)
 {
@@ -215,6 +245,11 @@ static bool part_is_good(struct request *request, struct produce_part *part)
         message = bytes_text("the batch could not be written anew for the topic");
     }
     row_refuse(part->row, code, message);
+    const struct topic *topic = reaches_log(preparation->outcome)
+                                    ? storage_topic_by_id(request->broker->storage, &part->topic_id)
+                                    : NULL;
+    if (topic)
+        part->row->log_start_offset = topic_log(topic, part->row->index)->start_offset;
     records_blame(request, part);
     return false;
 }
@@ -371,12 +406,16 @@ static bool producer_is_good(
     uint64_t lsn;
     if (part->preparation->view.producer_id < 0)
         return true;
+    row->log_start_offset = log->start_offset;
+    if (part->preparation->view.producer_epoch < -1) {
+        row_refuse(row, KAFKA_ERROR_INVALID_PRODUCER_EPOCH, bytes_text("the epoch is negative"));
+        return false;
+    }
     switch (log_check_producer(log, part->preparation->batch, &base_offset, &append_ms, &lsn)) {
     case PRODUCER_OK: return true;
     case PRODUCER_DUPLICATE:
         row->base_offset = base_offset;
         row->log_append_time_ms = append_ms;
-        row->log_start_offset = log->start_offset;
         request_depends(request, lsn);
         return false;
     case PRODUCER_OUT_OF_ORDER:

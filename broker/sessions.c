@@ -203,15 +203,20 @@ void session_forget(struct sessions *sessions, struct session *session, struct b
         part_remove(sessions, session, part);
 }
 
+void session_note(struct session_part *part, const struct fetch_response_partition_data *row)
+{
+    /* -1 after an error, so that its end is news. */
+    part->high_watermark = row->high_watermark;
+    part->log_start_offset = row->log_start_offset;
+}
+
 bool session_tell(struct session *session, struct session_part *part,
     const struct fetch_response_partition_data *row)
 {
     bool news = row->records.len > 0 || row->high_watermark != part->high_watermark ||
                 row->log_start_offset != part->log_start_offset || row->error_code != 0 ||
                 row->preferred_read_replica != -1 || row->diverging_epoch.epoch >= 0;
-    /* -1 after an error, so that its end is news. */
-    part->high_watermark = row->high_watermark;
-    part->log_start_offset = row->log_start_offset;
+    session_note(part, row);
     if (row->records.len > 0) {
         list_remove(&part->link);
         list_append(&session->parts, &part->link);

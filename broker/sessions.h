@@ -87,6 +87,8 @@ void session_forget(struct sessions *sessions, struct session *session, struct b
     const struct uuid *topic_id, int32_t partition);
 /* NULL: the session does not have it (any more). */
 struct session_part *session_part(const struct session *session, const struct session_want *want);
+/* Remembers what is told. */
+void session_note(struct session_part *part, const struct fetch_response_partition_data *row);
 /* Whether the row must be told: it has records, news or an error. Remembers what is told; what
  * brought records is served last the next time. */
 bool session_tell(struct session *session, struct session_part *part,

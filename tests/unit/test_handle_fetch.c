@@ -142,6 +142,9 @@ static void refused(
     cr_assert_not_null(part->records.data);
     cr_assert_eq(part->records.len, 0);
     cr_assert_eq(part->current_leader.leader_id, -1);
+    bool missed =
+        code == KAFKA_ERROR_UNKNOWN_TOPIC_ID || code == KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    cr_assert_eq(part->aborted_transactions_count, missed ? 0 : -1);
     cr_assert(world_now_ms(client->world) - began < 400, "an error does not wait");
 }
 

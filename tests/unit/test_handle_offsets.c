@@ -136,6 +136,8 @@ TEST(handle_offsets, an_empty_log_has_offset_0_and_no_times)
     client_create_topic(client, "t", 1, NULL);
     cr_assert_eq(told(client, 7, ask(client, "t", 0, -1))->offset, 0);
     cr_assert_eq(told(client, 7, ask(client, "t", 0, -2))->offset, 0);
+    cr_assert_eq(told(client, 7, ask(client, "t", 0, -2))->leader_epoch,
+        log_of(&world, "t", 0)->leader_epoch);
     cr_assert_eq(told(client, 7, ask(client, "t", 0, -3))->offset, -1);
     cr_assert_eq(told(client, 7, ask(client, "t", 0, 5))->offset, -1);
     world_close(&world);

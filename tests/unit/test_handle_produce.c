@@ -441,6 +441,7 @@ TEST(handle_produce, timestamps_outside_the_range_are_refused)
     struct produce_response_partition_produce_response *part =
         refused(&world, client, 9, cook(client, &recipe), KAFKA_ERROR_INVALID_TIMESTAMP);
     cr_assert_eq(part->record_errors_count, 2);
+    cr_assert_eq(part->log_start_offset, 0);
     recipe.timestamp = now + 5000;
     (void)refused(&world, client, 9, cook(client, &recipe), KAFKA_ERROR_INVALID_TIMESTAMP);
     recipe.timestamp = now;
@@ -639,6 +640,9 @@ TEST(handle_produce, gaps_and_old_epochs_are_refused)
     cr_assert_eq(
         send_sequence(client, 9, 2, 10, 1)->error_code, KAFKA_ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER);
     cr_assert_eq(send_sequence(client, 9, 1, 10, 1)->error_code, 0);
+    cr_assert_eq(send_sequence(client, 9, 1, 12, 1)->log_start_offset, 0);
+    cr_assert_eq(
+        send_sequence(client, 10, -2, 0, 1)->error_code, KAFKA_ERROR_INVALID_PRODUCER_EPOCH);
     cr_assert_eq(send_sequence(client, 9, 2, 0, 1)->error_code, 0);
     cr_assert_eq(log_of(&world, "t", 0)->end_offset, 5);
     world_close(&world);
