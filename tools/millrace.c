@@ -16,6 +16,7 @@
 #include "protocol/base/nearest.h"
 #include "tools/command.h"
 #include "tools/process.h"
+#include "tools/storage.h"
 
 enum { LINK_SIZE = 4096 };
 
@@ -31,6 +32,7 @@ static const char help[] =
     "  consume               Print the records of a topic.\n"
     "  groups                List and describe consumer groups.\n"
     "  process               Load, list, unload and begin stream processors.\n"
+    "  storage               Check the data directory of a stopped broker.\n"
     "\n"
     "  --version             Print the version.\n"
     "  --help                Print this text; `millrace COMMAND --help` tells more.\n"
@@ -78,7 +80,7 @@ static int run_client(char **argv)
 static int unknown_command(const char *word)
 {
     static const char *const names[] = { "serve", "topics", "produce", "consume", "groups",
-        "process", "--version", "--help" };
+        "process", "storage", "--version", "--help" };
     struct nearest nearest;
 
     nearest_init(&nearest, word);
@@ -98,6 +100,20 @@ static int run_process(int argc, char **argv)
             .synopsis = "COMMAND",
             .summary = "Load, list, unload and begin stream processors.",
             .commands = process_commands },
+        { .name = NULL },
+    };
+    static const struct command root = { .synopsis = "COMMAND", .commands = commands };
+
+    return command_main(&root, "millrace", argc, argv);
+}
+
+static int run_storage(int argc, char **argv)
+{
+    static const struct command commands[] = {
+        { .name = "storage",
+            .synopsis = "COMMAND",
+            .summary = "Check the data directory of a stopped broker.",
+            .commands = storage_commands },
         { .name = NULL },
     };
     static const struct command root = { .synopsis = "COMMAND", .commands = commands };
@@ -129,6 +145,8 @@ int main(int argc, char **argv)
         return serve_main(argc - 1, argv + 1);
     if (strcmp(word, "process") == 0)
         return run_process(argc, argv);
+    if (strcmp(word, "storage") == 0)
+        return run_storage(argc, argv);
     if (strcmp(word, "--version") == 0)
         return print("millrace " MILLRACE_VERSION "\n");
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)

@@ -8,8 +8,8 @@ import harness
 CLIENT = ["topics list", "topics create", "topics describe", "topics delete", "produce", "consume", "groups list",
           "groups describe"]
 PROCESS = ["process list", "process load", "process unload"]
-LEAVES = [*CLIENT, *PROCESS, "process new"]
-GROUPS = ["topics", "groups", "process"]
+LEAVES = [*CLIENT, *PROCESS, "process new", "storage check"]
+GROUPS = ["topics", "groups", "process", "storage"]
 
 
 def help_of(command):
