@@ -37,6 +37,7 @@ struct cleaning_round {
     bool paused;     /* until the timer fires */
     bool committing; /* the group's unit is to be committed, or is */
     int64_t slice_at_ns;
+    uint64_t bytes_in, bytes_out; /* of its groups so far */
 };
 
 /* ---- which log ----------------------------------------------------------------------------- */
@@ -279,6 +280,10 @@ static void round_over(struct cleaning_round *round)
 {
     struct storage *storage = round->storage;
     storage->stats.compaction_rounds++;
+    doors_say(storage->doors, LOG_DEBUG,
+        "%s-%" PRId32 ": compacted up to offset %" PRId64 ": %" PRIu64 " bytes became %" PRIu64,
+        round->log->topic->name, round->log->partition, round->cleaning.sieve.known_to,
+        round->bytes_in, round->bytes_out);
     round_free(round);
     storage->compaction.due = true;
 }
@@ -396,6 +401,8 @@ static void group_attach(struct cleaning_round *round)
         cleaning->sieve.counts.records_in - cleaning->sieve.counts.records_out;
     storage->stats.compaction_horizons += cleaning->sieve.counts.horizons;
     cleaning->sieve.counts = (struct sieve_counts){ 0 };
+    round->bytes_in += cleaning->bytes_in;
+    round->bytes_out += cleaning->bytes_out;
     cleaning->bytes_in = cleaning->bytes_out = 0;
 }
 

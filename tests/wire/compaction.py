@@ -192,5 +192,26 @@ def test_kill9_while_compacting():
                            what="what the kills left behind to be cleared up")
 
 
+def test_kafkas_tool_reads_compacted_segments():
+    """DumpLogSegments of Apache Kafka, when KAFKA_LIBS says where its jars are."""
+    libs = os.environ.get("KAFKA_LIBS")
+    if not libs:
+        raise harness.Skip("KAFKA_LIBS is not set")
+    with harness.Broker(settings=SETTINGS) as broker:
+        create(broker, "d")
+        writer = Writer(broker, "d", "zstd")
+        writer.write(12000)
+        wait_compacted(writer, 3500)
+        records = check(writer)
+        broker.stop()
+        files = sorted((broker.data / "d-0").glob("*.log"))
+        assert any(path.name.count(".") == 2 for path in files), f"none was made by compaction: {files}"
+        out = harness.run(["java", "-cp", f"{libs}/*", "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration",
+                           "--files", ",".join(map(str, files))], timeout_s=120).stdout.decode()
+        assert "isvalid: false" not in out
+        assert "deleteHorizonMs: OptionalLong[" in out, "no batch with a tombstone"
+        assert out.count("| offset: ") == records
+
+
 if __name__ == "__main__":
     harness.main(globals())
