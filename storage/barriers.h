@@ -74,6 +74,14 @@
     X(READ_CRC, "what was not verified since the start is checked when read")                      \
     X(READ_EPOCH, "... and its leader epoch is the one of its offset")                             \
     X(READ_EXTENT, "... and in a sealed segment it has the hash that was written down")            \
+    /* compaction */                                                                               \
+    X(CLEAN_SYNC, "a compacted segment is synced before it takes the place of others")             \
+    X(CLEAN_DIR_SYNC, "its name, too")                                                             \
+    X(CLEAN_CRC, "what is compacted is checked first")                                             \
+    X(CLEAN_SETTLED, "only what a checkpoint names as sealed is compacted")                        \
+    X(CLEAN_STABLE, "nothing of a transaction that is open is")                                    \
+    X(CLEAN_NAME_NEW, "no file gets a name that another had in this life")                         \
+    X(CLEAN_HORIZON, "a tombstone stays for delete.retention.ms")                                  \
     /* the directory */                                                                            \
     X(PARENT_SYNC, "a new data directory's name is synced")                                        \
     X(MADE_DIR_SYNC, "what a new directory holds is synced before its format file is there")       \

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 
 void cleaning_done(struct cleaning *cleaning)
 {
@@ -113,7 +114,8 @@ static int batch_read(struct cleaning *cleaning, struct batch_view *ret)
     status = chunk_fill(cleaning, ret->size);
     if (status < 0)
         return status;
-    if (batch_parse(chunk_rest(cleaning), ret) != BATCH_OK || batch_check(ret) != BATCH_OK)
+    if (batch_parse(chunk_rest(cleaning), ret) != BATCH_OK ||
+        (BARRIER(CLEAN_CRC) && batch_check(ret) != BATCH_OK))
         return -EBADMSG;
     cleaning->place.position += ret->size;
     cleaning->place.offset = batch_last_offset(ret) + 1;
@@ -222,15 +224,15 @@ static int pass_slice(struct cleaning *cleaning)
 static int seal(struct cleaning *cleaning)
 {
     const struct disk_table *disk = cleaning->door->table;
-    int status = disk->sync(cleaning->to);
+    int status = BARRIER(CLEAN_SYNC) ? disk->sync(cleaning->to) : 0;
     disk->close(cleaning->to);
     cleaning->to = NULL;
     cleaning->sync_failed = status < 0;
     if (status < 0)
         return status;
     footer_finish(&cleaning->footer, cleaning->claim.end_offset);
-    status =
-        footer_write(cleaning->door, cleaning->footer_path, cleaning->directory, &cleaning->footer);
+    const char *directory = BARRIER(CLEAN_DIR_SYNC) ? cleaning->directory : NULL;
+    status = footer_write(cleaning->door, cleaning->footer_path, directory, &cleaning->footer);
     cleaning->sync_failed = status == -EIO;
     cleaning->claim.root = cleaning->footer.root;
     cleaning->claim.flags |= SEGMENT_ROOTED;

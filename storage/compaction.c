@@ -24,6 +24,7 @@
 #include <inttypes.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 #include "storage/cleaning.h"
 #include "storage/owner.h"
 
@@ -59,7 +60,7 @@ static int64_t largest_timestamp(const struct segment_claim *claim)
 static bool is_settled(const struct storage *storage, const struct segment *segment)
 {
     return segment->sealed && segment->created && segment->written == segment->claim.size &&
-           segment->sealed_lsn <= storage->checkpoint.lsn;
+           (segment->sealed_lsn <= storage->checkpoint.lsn || !BARRIER(CLEAN_SETTLED));
 }
 
 static bool is_young(const struct log *log, const struct segment *segment, int64_t now_ms)
@@ -78,8 +79,8 @@ static struct range range_of(const struct log *log, int64_t now_ms)
     for (size_t i = 0; i + 1 < body->segment_count; i++) {
         const struct segment *segment = body->segments[i];
         bool dirty = segment->claim.end_offset > from;
-        if (segment->claim.end_offset > log->last_stable_offset || !is_settled(storage, segment) ||
-            (dirty && is_young(log, segment, now_ms)))
+        if ((BARRIER(CLEAN_STABLE) && segment->claim.end_offset > log->last_stable_offset) ||
+            !is_settled(storage, segment) || (dirty && is_young(log, segment, now_ms)))
             break;
         range.segments = i + 1;
         if (!dirty) {
@@ -364,7 +365,7 @@ static void group_begin(struct cleaning_round *round, size_t from)
         .max_timestamp = -1,
         .max_timestamp_offset = -1,
         .append_ms = last->claim.append_ms,
-        .generation = ++round->log->body->generation,
+        .generation = BARRIER(CLEAN_NAME_NEW) ? ++round->log->body->generation : 1,
     };
     cleaning->made = false;
     mem_free(cleaning->path);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "storage/barriers.h"
 
 struct judgement {
     bool falls;  /* none of its records stays */
@@ -167,7 +168,8 @@ static bool has_horizon(const struct batch_view *batch)
 
 static bool horizon_is_over(const struct sieve *sieve, const struct batch_view *batch)
 {
-    return has_horizon(batch) && batch->base_timestamp <= sieve->now_ms;
+    return has_horizon(batch) &&
+           (batch->base_timestamp <= sieve->now_ms || !BARRIER(CLEAN_HORIZON));
 }
 
 static int batch_judge(struct sieve *sieve, const struct batch_view *batch, struct judgement *ret)

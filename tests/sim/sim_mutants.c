@@ -4,10 +4,10 @@
  *     sim_mutants [--seconds=N] [--list] [NAME...]
  *
  * storage/ is built here so that one of its barriers (storage/barriers.h) can fall at a time. For
- * each (or those named) a child process runs the campaign of sim_storage from seed 1 on until the
- * oracle, a CHECK or a signal ends it: caught. After N seconds (default 60) of peace it survived.
- * First all stand, and the campaign must find nothing. Ends with `caught N of N barriers`; exit 1
- * when one survived.
+ * each (or those named) a child process runs the campaigns of sim_storage and sim_compaction from
+ * seed 1 on until the oracle, a CHECK or a signal ends it: caught. After N seconds (default 60) of
+ * peace it survived. First all stand, and the campaign must find nothing. Ends with `caught N of N
+ * barriers`; exit 1 when one survived.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -22,6 +22,7 @@
 
 #include "storage/barriers.h"
 #include "tests/sim/campaign.h"
+#include "tests/sim/compaction_world.h"
 
 enum { OPERATIONS = 1000, CONTROL_SEEDS = 100 };
 
@@ -60,6 +61,7 @@ static double now_s(void)
 static void child(int barrier, uint64_t seconds, uint64_t seeds)
 {
     struct totals totals = { 0 };
+    struct compaction_totals compaction = { 0 };
     struct campaign campaign = { .operations = OPERATIONS };
     fallen = barrier;
     if (barrier >= 0) {
@@ -73,6 +75,7 @@ static void child(int barrier, uint64_t seconds, uint64_t seeds)
     for (uint64_t seed = 1; seed <= seeds && now_s() < until; seed++) {
         report->seed = seed;
         (void)campaign_run(&campaign, seed, &totals);
+        (void)compaction_run(seed, OPERATIONS, false, &compaction);
     }
     _exit(0);
 }
