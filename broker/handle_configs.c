@@ -294,7 +294,7 @@ static bool describe(struct wish *wish)
 static bool names_collect(struct wish *wish)
 {
     int32_t count = wish->resource->configuration_keys_count, number;
-    wish->all = count < 0;
+    wish->all = count <= 0; /* none named is all, too */
     if (wish->all)
         return true;
     if (name_set_init(&wish->names, &wish->request->arena, (size_t)count,

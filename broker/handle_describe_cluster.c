@@ -9,7 +9,15 @@
 #include "protocol/error.h"
 #include "protocol/messages.h"
 
-enum { ENDPOINT_BROKERS = 1 };
+enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
+
+static int16_t endpoint_code(const struct request *request, int8_t type)
+{
+    if (request->version == 0)
+        return KAFKA_ERROR_INVALID_REQUEST;
+    return type == ENDPOINT_CONTROLLERS ? KAFKA_ERROR_MISMATCHED_ENDPOINT_TYPE
+                                        : KAFKA_ERROR_UNSUPPORTED_ENDPOINT_TYPE;
+}
 
 void handle_describe_cluster(struct request *request)
 {
@@ -17,8 +25,7 @@ void handle_describe_cluster(struct request *request)
     struct describe_cluster_response *answer = request->answer;
     const struct broker_config *config = request->broker->config;
     if (body->endpoint_type != ENDPOINT_BROKERS) {
-        answer->error_code = request->version == 0 ? KAFKA_ERROR_INVALID_REQUEST
-                                                   : KAFKA_ERROR_MISMATCHED_ENDPOINT_TYPE;
+        answer->error_code = endpoint_code(request, body->endpoint_type);
         answer->error_message = answer_text(request,
             "this is an endpoint of brokers (type 1), not of type %d", body->endpoint_type);
         request_finish(request);

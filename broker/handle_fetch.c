@@ -136,7 +136,8 @@ static void look_at_log(struct fetch_part *part, struct log *log)
 {
     const struct fetch_request *body = part->fetch->request->body;
     struct fetch_response_partition_data *row = part->row;
-    int16_t code = partition_check_epoch(log, part->asked->current_leader_epoch);
+    int32_t epoch = part->asked->current_leader_epoch;
+    int16_t code = epoch < 0 ? KAFKA_ERROR_NONE : partition_check_epoch(log, epoch);
     if (code) {
         row_refuse(part, code);
         if (code == KAFKA_ERROR_FENCED_LEADER_EPOCH)

@@ -98,13 +98,12 @@ static int16_t commit_check(struct request *request)
 {
     const struct offset_commit_request *body = request->body;
     struct coordinator *coordinator = request->broker->coordinator;
-    if (!group_id_valid(body->group_id))
-        return KAFKA_ERROR_INVALID_GROUP_ID;
     struct group *group = coordinator_group(coordinator, body->group_id);
     if (!group) {
         /* A simple consumer's first commit makes its group. */
         if (body->generation_id_or_member_epoch >= 0)
-            return KAFKA_ERROR_ILLEGAL_GENERATION;
+            return request->version < 9 ? KAFKA_ERROR_ILLEGAL_GENERATION
+                                        : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
         group = coordinator_group_make(coordinator, body->group_id);
         if (!group)
             return KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
@@ -292,28 +291,14 @@ static bool fetch_topic_v8(struct request *request, struct bytes group,
     return true;
 }
 
-/* NONE, or why this member may not read (v9+: KIP-848 clients say who they are; classic ones say
- * nothing). */
-static int16_t fetch_check(struct request *request, const struct offset_fetch_request_group *group)
-{
-    if (!group_id_valid(group->group_id))
-        return KAFKA_ERROR_INVALID_GROUP_ID;
-    if (!group->member_id.data || group->member_epoch < 0)
-        return KAFKA_ERROR_NONE;
-    struct group *known = coordinator_group(request->broker->coordinator, group->group_id);
-    return known && group_member(known, group->member_id) ? KAFKA_ERROR_NONE
-                                                          : KAFKA_ERROR_UNKNOWN_MEMBER_ID;
-}
-
 static bool fetch_group_v8(struct request *request, const struct offset_fetch_request_group *group,
     struct offset_fetch_response_group *to)
 {
     struct offset_fetch_request_topics *topics = group->topics;
     int32_t count = group->topics_count;
     to->group_id = group->group_id;
-    to->error_code = fetch_check(request, group);
-    if (to->error_code)
-        return true;
+    /* Kafka's classic groups do not ask who reads (v9+: KIP-848 clients say it), nor for a name. */
+    to->error_code = KAFKA_ERROR_NONE;
     if (count < 0 && !collect_all(request, group->group_id, &topics, &count))
         return false;
     to->topics = codec_array(&request->arena, &offset_fetch_response_topics_table, count);

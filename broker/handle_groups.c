@@ -10,9 +10,11 @@
  * until its session ends (a dropped connection is not a leave).
  */
 #include "broker/handle_groups.h"
+#include "broker/operations.h"
 
 #include <string.h>
 
+#include "broker/answer.h"
 #include "broker/api.h"
 #include "broker/broker.h"
 #include "broker/coordinator.h"
@@ -321,13 +323,13 @@ static bool describe_one(
     struct request *request, struct bytes id, struct describe_groups_response_described_group *to)
 {
     to->group_id = id;
-    struct group *group =
-        group_id_valid(id) ? coordinator_group(request->broker->coordinator, id) : NULL;
+    const struct describe_groups_request *body = request->body;
+    struct group *group = coordinator_group(request->broker->coordinator, id);
+    if (body->include_authorized_operations && (group || request->version < 6))
+        to->authorized_operations = OPERATIONS_GROUP;
     if (!group) {
         to->group_state = bytes_text(group_state_name(GROUP_DEAD));
-        if (!id.len)
-            to->error_code = KAFKA_ERROR_INVALID_GROUP_ID;
-        else if (request->version >= 6) {
+        if (request->version >= 6) {
             to->error_code = KAFKA_ERROR_GROUP_ID_NOT_FOUND;
             to->error_message = bytes_text("There is no group of this id.");
         }
@@ -376,7 +378,7 @@ static bool listed(const struct list_groups_request *body, const struct group *g
 {
     return filter_matches(
                body->states_filter, body->states_filter_count, group_state_name(group->state)) &&
-           filter_matches(body->types_filter, body->types_filter_count, "Classic");
+           filter_matches(body->types_filter, body->types_filter_count, "classic");
 }
 
 void handle_list_groups(struct request *request)
@@ -400,7 +402,7 @@ void handle_list_groups(struct request *request)
         CHECK(to); /* counted above */
         request_depends(request, g->lsn);
         to->group_state = bytes_text(group_state_name(g->state));
-        to->group_type = bytes_text("Classic");
+        to->group_type = bytes_text("classic");
         if (!keep_text(request, g->id, &to->group_id) ||
             !keep_text(request, g->protocol_type ? g->protocol_type : "", &to->protocol_type))
             return;
@@ -413,20 +415,19 @@ void handle_list_groups(struct request *request)
 
 enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
 
-static int16_t find_check(int8_t key_type, struct bytes key)
+static int16_t find_check(int8_t key_type)
 {
-    if (key_type == KEY_TRANSACTION) /* an empty id is for InitProducerId to refuse */
-        return KAFKA_ERROR_NONE;
-    if (key_type != KEY_GROUP) /* share groups have none yet */
-        return KAFKA_ERROR_INVALID_REQUEST;
-    return group_id_valid(key) ? KAFKA_ERROR_NONE : KAFKA_ERROR_INVALID_GROUP_ID;
+    /* Empty ids are for the other requests to refuse; share groups have no coordinator yet. */
+    return key_type == KEY_GROUP || key_type == KEY_TRANSACTION ? KAFKA_ERROR_NONE
+                                                                : KAFKA_ERROR_INVALID_REQUEST;
 }
 
-static struct bytes find_message(int16_t error)
+/* Without an error Kafka says "NONE", or since version 4 nothing. */
+static struct bytes find_message(int16_t error, int16_t version)
 {
-    if (error == KAFKA_ERROR_INVALID_REQUEST)
+    if (error)
         return bytes_text("This broker coordinates groups and transactions (key types 0 and 1).");
-    return error ? bytes_text("A group id must not be empty.") : (struct bytes){ 0 };
+    return bytes_text(version < 4 ? "NONE" : "");
 }
 
 void handle_find_coordinator(struct request *request)
@@ -435,9 +436,9 @@ void handle_find_coordinator(struct request *request)
     struct find_coordinator_response *answer = request->answer;
     int32_t node_id = request->broker->config->node_id;
     if (request->version < 4) {
-        int16_t error = find_check(body->key_type, body->key);
+        int16_t error = find_check(body->key_type);
         answer->error_code = error;
-        answer->error_message = find_message(error);
+        answer->error_message = find_message(error, request->version);
         answer->node_id = error ? -1 : node_id;
         answer->host = error ? bytes_of("", 0) : request_advertised_host(request);
         answer->port = error ? -1 : request_advertised_port(request);
@@ -454,10 +455,10 @@ void handle_find_coordinator(struct request *request)
     answer->coordinators_count = count;
     for (int32_t i = 0; i < count; i++) {
         struct find_coordinator_response_coordinator *to = &answer->coordinators[i];
-        int16_t error = find_check(body->key_type, body->coordinator_keys[i]);
+        int16_t error = find_check(body->key_type);
         to->key = body->coordinator_keys[i];
         to->error_code = error;
-        to->error_message = find_message(error);
+        to->error_message = find_message(error, request->version);
         to->node_id = error ? -1 : node_id;
         to->host = error ? bytes_of("", 0) : request_advertised_host(request);
         to->port = error ? -1 : request_advertised_port(request);

@@ -200,7 +200,10 @@ static void cluster_fill(struct request *request)
         answer->cluster_authorized_operations = OPERATIONS_CLUSTER;
 }
 
-/* Ids came with version 10, but only versions 12 and up may ask by them, or leave names out. */
+/*
+ * Ids came with version 10, but only versions 12 and up may ask by them, or leave names out. The
+ * answer says that of every topic, and nothing else, as Kafka's does.
+ */
 static bool refuse_ids(struct request *request, bool by_id)
 {
     const struct metadata_request *body = request->body;
@@ -210,10 +213,21 @@ static bool refuse_ids(struct request *request, bool by_id)
         bad |= !body->topics[i].name.data;
     if (!bad || request->version >= 12)
         return false;
-    if (!rows_asked(request, false))
+    struct metadata_response *answer = request->answer;
+    metadata->rows = answer_array(request, &metadata_response_topic_table, body->topics_count);
+    if (!metadata->rows)
         return true;
-    for (int32_t i = 0; i < metadata->row_count; i++)
-        metadata->rows[i].error_code = KAFKA_ERROR_INVALID_REQUEST;
+    for (; metadata->row_count < body->topics_count; metadata->row_count++) {
+        const struct metadata_request_topic *asked = &body->topics[metadata->row_count];
+        struct metadata_response_topic *row = &metadata->rows[metadata->row_count];
+        row->name = asked->name.data ? asked->name : bytes_of("", 0);
+        row->topic_id = asked->topic_id;
+        row->error_code = KAFKA_ERROR_INVALID_REQUEST;
+    }
+    answer->brokers_count = 0;
+    answer->cluster_id = bytes_of(NULL, 0);
+    answer->controller_id = -1;
+    answer->cluster_authorized_operations = INT32_MIN;
     finish(request);
     return true;
 }

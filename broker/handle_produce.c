@@ -642,14 +642,15 @@ static void preparation_fill(struct preparation *preparation, const struct reque
 }
 
 /* What is wrong with the partition as such; 0: nothing, and its log. */
-static int16_t partition_fault(
-    struct request *request, const struct topic *topic, int32_t partition, struct log **ret_log)
+static int16_t partition_fault(struct request *request, struct bytes name,
+    const struct topic *topic, int32_t partition, struct log **ret_log)
 {
     if (!topic)
         request_depends(request, storage_deletion_lsn(request->broker->storage));
     if (!topic)
-        return request->version < 13 ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION
-                                     : KAFKA_ERROR_UNKNOWN_TOPIC_ID;
+        return request->version >= 13         ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
+               : topic_name_is_internal(name) ? KAFKA_ERROR_INVALID_TOPIC_EXCEPTION
+                                              : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (topic_name_is_internal(bytes_text(topic->name)) &&
         !bytes_equal_text(request->client_id, "__admin_client"))
         return KAFKA_ERROR_INVALID_TOPIC_EXCEPTION;
@@ -665,7 +666,7 @@ static int16_t request_fault(const struct produce_request *body)
     return 0;
 }
 
-static void part_add(struct produce *produce, const struct topic *topic,
+static void part_add(struct produce *produce, struct bytes name, const struct topic *topic,
     const struct produce_request_partition_produce_data *asked,
     struct produce_response_partition_produce_response *row)
 {
@@ -674,7 +675,7 @@ static void part_add(struct produce *produce, const struct topic *topic,
     row->index = asked->index;
     int16_t code = request_fault(request->body);
     if (!code)
-        code = partition_fault(request, topic, asked->index, &log);
+        code = partition_fault(request, name, topic, asked->index, &log);
     if (!code && !asked->records.data)
         code = KAFKA_ERROR_INVALID_RECORD;
     if (code) {
@@ -753,7 +754,7 @@ void handle_produce(struct request *request)
                                         ? storage_topic(broker->storage, data->name)
                                         : storage_topic_by_id(broker->storage, &data->topic_id);
         for (int32_t p = 0; p < data->partition_data_count; p++)
-            part_add(produce, topic, &data->partition_data[p],
+            part_add(produce, data->name, topic, &data->partition_data[p],
                 &answer->responses[t].partition_responses[p]);
     }
     if (validation_inline(broker->validation, produce->job.items, produce->job.count)) {

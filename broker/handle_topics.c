@@ -33,12 +33,15 @@ struct fault {
 
 static const struct fault no_fault;
 
+/* How a topic that comes more than once was given, and that it has its row already. */
+enum twice { TWICE_BY_NAME = 1, TWICE_BY_ID = 2, TWICE_ANSWERED = 4 };
+
 /* Of every request here. */
 struct rows {
     struct name_set names; /* → row */
     struct commit *commit; /* in flight */
     int32_t count;
-    bool *twice; /* by row: its name comes more than once */
+    uint8_t *twice; /* by row: its name comes more than once (enum twice) */
 };
 
 static void topics_cancel(struct request *request)
@@ -355,7 +358,7 @@ void handle_create_topics(struct request *request)
             answer->topics[rows->count++].name = body->topics[i].name;
             continue;
         }
-        rows->twice[row] = true;
+        rows->twice[row] = TWICE_BY_NAME;
         answer->topics[row].error_code = fault_twice().code;
         answer->topics[row].error_message = fault_twice().message;
     }
@@ -402,28 +405,38 @@ static struct fault topic_delete(
     return code ? (struct fault){ code, answer_error_text(code) } : no_fault;
 }
 
-/*
- * One entry: finds its row and topic. A topic that was named before, by name or by id, is a
- * repetition: it is not deleted at all. Rows are told apart by the topic's name once that is known.
- */
-static void delete_one(struct request *request, struct commit *commit, int32_t i, bool *ret_any)
+/* The one row of a topic that comes more than once: with all that it was given by. */
+static void twice_fill(struct request *request, const struct target *target, int32_t i,
+    struct delete_topics_response_deletable_topic_result *row)
 {
-    struct rows *rows = request->state;
-    struct delete_topics_response *answer = request->answer;
-    struct target target = target_of(request, i);
-    struct delete_topics_response_deletable_topic_result *row = &answer->responses[i];
-    struct fault fault = target_fault(&target);
-    struct topic *topic = fault.code ? NULL : answer_topic(request, target.name, &target.id);
-    row->name = target.name;
-    row->topic_id = target.id;
+    const struct rows *rows = request->state;
+    struct topic *topic = answer_topic(request, target->name, &target->id);
+    row->name = target->name;
+    row->topic_id = target->id;
+    if (topic && (rows->twice[i] & TWICE_BY_NAME))
+        row->name = bytes_text(topic->name);
+    if (topic && (rows->twice[i] & TWICE_BY_ID))
+        row->topic_id = topic->id;
+    row->error_code = fault_twice().code;
+    row->error_message = fault_twice().message;
+}
+
+/* One entry that comes alone: finds its row and topic. */
+static void delete_one(struct request *request, struct commit *commit, const struct target *target,
+    struct delete_topics_response_deletable_topic_result *row, bool *ret_any)
+{
+    struct fault fault = target_fault(target);
+    struct topic *topic = fault.code ? NULL : answer_topic(request, target->name, &target->id);
+    row->name = target->name;
+    row->topic_id = target->id;
     if (topic) {
         row->name = bytes_text(topic->name);
         row->topic_id = topic->id;
-        fault = rows->twice[i] ? fault_twice() : topic_delete(request, commit, topic);
+        fault = topic_delete(request, commit, topic);
         *ret_any |= !fault.code;
     } else if (!fault.code) {
-        fault.code = target.name.data ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION
-                                      : KAFKA_ERROR_UNKNOWN_TOPIC_ID;
+        fault.code = target->name.data ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION
+                                       : KAFKA_ERROR_UNKNOWN_TOPIC_ID;
         fault.message = answer_error_text(fault.code);
     }
     row->error_code = fault.code;
@@ -445,7 +458,10 @@ static bool names_keep(struct request *request)
     return true;
 }
 
-/* Marks every entry whose topic comes more than once. */
+/*
+ * Marks every entry whose topic comes more than once, by name, by id or by both: it is not deleted
+ * at all, and its first entry has the only row.
+ */
 static void mark_twice(struct request *request)
 {
     struct rows *rows = request->state;
@@ -454,9 +470,17 @@ static void mark_twice(struct request *request)
         if (target_fault(&target).code)
             continue;
         struct topic *topic = answer_topic(request, target.name, &target.id);
-        int32_t before;
-        if (topic && !name_set_add(&rows->names, bytes_text(topic->name), i, &before, NULL))
-            rows->twice[i] = rows->twice[before] = true;
+        struct bytes key = topic              ? bytes_text(topic->name)
+                           : target.name.data ? target.name
+                                              : bytes_of(target.id.b, sizeof(target.id.b));
+        const void *copy = arena_copy(&request->arena, key.data, key.len);
+        int32_t before = i;
+        if (!copy || name_set_add(&rows->names, bytes_of(copy, key.len), i, &before, NULL))
+            continue;
+        uint8_t way = target.name.data ? TWICE_BY_NAME : TWICE_BY_ID;
+        struct target first = target_of(request, before);
+        rows->twice[before] |= way | (first.name.data ? TWICE_BY_NAME : TWICE_BY_ID);
+        rows->twice[i] = TWICE_ANSWERED;
     }
 }
 
@@ -466,8 +490,18 @@ static void delete_attempt(struct request *request)
     struct delete_topics_response *answer = request->answer;
     struct commit *commit = commit_create(request, committed);
     bool any = false;
-    for (int32_t i = 0; i < rows->count; i++)
-        delete_one(request, commit, i, &any);
+    answer->responses_count = 0;
+    for (int32_t i = 0; i < rows->count; i++) {
+        if (rows->twice[i] & TWICE_ANSWERED)
+            continue;
+        struct target target = target_of(request, i);
+        struct delete_topics_response_deletable_topic_result *row =
+            &answer->responses[answer->responses_count++];
+        if (rows->twice[i])
+            twice_fill(request, &target, i, row);
+        else
+            delete_one(request, commit, &target, row, &any);
+    }
     if (!any) {
         commit_drop(commit);
         commit = NULL;
@@ -480,7 +514,7 @@ static void delete_attempt(struct request *request)
     if (!error || error == -EAGAIN)
         return;
     struct fault fault = fault_of_commit(error);
-    for (int32_t i = 0; i < rows->count; i++) {
+    for (int32_t i = 0; i < answer->responses_count; i++) {
         if (answer->responses[i].error_code)
             continue;
         answer->responses[i].error_code = fault.code;
@@ -501,7 +535,7 @@ void handle_delete_topics(struct request *request)
         answer_array(request, &delete_topics_response_deletable_topic_result_table, count);
     if (!answer->responses)
         return;
-    answer->responses_count = rows->count = count;
+    rows->count = count;
     mark_twice(request);
     delete_attempt(request);
 }
@@ -608,7 +642,7 @@ void handle_create_partitions(struct request *request)
         if (name_set_add(&rows->names, body->topics[i].name, rows->count, &row, NULL))
             answer->results[rows->count++].name = body->topics[i].name;
         else
-            rows->twice[row] = true;
+            rows->twice[row] = TWICE_BY_NAME;
     }
     answer->results_count = rows->count;
     grow_attempt(request);

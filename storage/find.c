@@ -28,6 +28,7 @@ struct log_find_state {
     struct storage *storage;
     struct log *log;
     int64_t at, below, target;
+    int64_t from;         /* the log's start: the first batch may begin before it */
     bool measuring;       /* the first of two passes: target becomes the greatest timestamp */
     struct buffer *batch; /* a copy of one in the ring */
     bool found;
@@ -64,7 +65,8 @@ static int batch_search(struct log_find_state *state, struct bytes bytes)
         struct record_view record;
         record_reader_init(&reader, &view, records);
         while (!state->found && record_next(&reader, &record)) {
-            if (record.timestamp < state->target || record.offset >= state->below)
+            if (record.timestamp < state->target || record.offset < state->from ||
+                record.offset >= state->below)
                 continue;
             state->found = true;
             state->offset = record.offset;
@@ -289,7 +291,7 @@ int log_find_time(struct storage *storage, struct log_find_time *find)
     state->find = find;
     state->storage = storage;
     state->log = log;
-    state->at = log->start_offset;
+    state->at = state->from = log->start_offset;
     state->below = find->end_offset < log->end_offset ? find->end_offset : log->end_offset;
     if (log->body->damaged && log->body->damaged_offset < state->below)
         state->below = log->body->damaged_offset;

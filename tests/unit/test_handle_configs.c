@@ -103,7 +103,11 @@ TEST(handle_configs, only_the_keys_asked_for_are_told)
     cr_assert_eq(result->configs_count, 2);
     (void)find(result, "cleanup.policy");
     (void)find(result, "retention.ms");
-    cr_assert_eq(describe(client, 4, 2, "t", (const char *[]){ NULL }, false)->configs_count, 0);
+    /* As Kafka: no key is every key. */
+    size_t count;
+    (void)topic_config_keys(&count);
+    cr_assert_eq(
+        describe(client, 4, 2, "t", (const char *[]){ NULL }, false)->configs_count, count);
     world_close(&world);
 }
 

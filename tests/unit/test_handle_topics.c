@@ -378,9 +378,9 @@ TEST(handle_topics, a_topic_that_is_to_be_deleted_twice_stays)
     client_create_topic(client, "u", 1, NULL);
     struct delete_topics_response *answer =
         delete_named(client, 5, (const char *[]){ "t", "u", "t", NULL });
+    cr_assert_eq(answer->responses_count, 2);
     cr_assert_eq(answer->responses[0].error_code, KAFKA_ERROR_INVALID_REQUEST);
     cr_assert_eq(answer->responses[1].error_code, 0);
-    cr_assert_eq(answer->responses[2].error_code, KAFKA_ERROR_INVALID_REQUEST);
     cr_assert_not_null(find(&world, "t"));
     cr_assert_null(find(&world, "u"));
     world_close(&world);

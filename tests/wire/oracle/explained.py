@@ -1,0 +1,131 @@
+"""explained.py - where our broker answers otherwise than Apache Kafka 4.3, and why that is right.
+
+A difference that no rule covers fails the oracle run and the replay; so does a rule that covers nothing any more.
+explained.md is what `explained.py` prints.
+"""
+
+import pathlib
+import re
+
+import sides
+
+
+def sides_apis():
+    return sides.apis.by_name
+
+
+class Rule:
+    """apis: names of APIs; path: regular expression of the whole field path; kafka, ours: values, or tests of
+    them; both: a test of the two; scenario: how its name begins."""
+
+    def __init__(self, reason, apis, path, kafka=None, ours=None, scenario=None, both=None):
+        self.reason, self.apis, self.path = reason, apis.split(), re.compile(path)
+        self.kafka, self.ours, self.scenario = kafka, ours, re.compile(scenario or "")
+        self.both = both
+
+    def covers(self, scenario, step, path, kafka, ours):
+        return (step.get("k") in self.apis and bool(self.path.fullmatch(path)) and
+                agrees(self.kafka, kafka) and agrees(self.ours, ours) and bool(self.scenario.match(scenario)) and
+                (not self.both or self.both(kafka, ours)))
+
+
+def agrees(wanted, value):
+    if wanted is None:
+        return True
+    return wanted(value) if callable(wanted) else wanted == value
+
+
+ANY = " ".join(api for api in sides_apis())
+
+
+
+RULES = [
+    Rule("An API that Millrace does not serve is not in ApiVersions; broker/README.md lists them.",
+         "ApiVersions", r"\.ApiKeys\[\d+\]", "(present)", "(absent)"),
+    Rule("durability is a key of Millrace's own.",
+         "CreateTopics DescribeConfigs", r".*\.Configs\[(log\.)?durability[a-z.]*\]", "(absent)", "(present)"),
+    Rule("A freshly formatted Kafka cluster with eligible leader replicas writes min.insync.replicas=1 as a dynamic "
+         "default of all brokers; Millrace needs no such note.",
+         "CreateTopics DescribeConfigs", r".*\.Configs\[min\.insync\.replicas\]\.ConfigSource", 3, 5),
+    Rule("Millrace says why in words where Kafka leaves the text of an error out.",
+         ANY, r".*ErrorMessage", lambda kafka: kafka in (None, ""), "#text"),
+    Rule("A topic that Metadata creates is there at once: the first answer has it, where Kafka's says "
+         "UNKNOWN_TOPIC_OR_PARTITION and has it a moment later.",
+         "Metadata", r"\.Topics\[[^]]*made-token\]\.(ErrorCode|TopicId|Partitions#)",
+         lambda kafka: kafka in (3, "zero", 0)),
+    Rule("Metadata for the topic id zero makes Kafka answer UNKNOWN_SERVER_ERROR, by accident (a null name); "
+         "Millrace says INVALID_TOPIC_EXCEPTION.",
+         "Metadata", r"(\.Topics\[0?\])?\.ErrorCode", -1, lambda ours: ours in (0, 17)),
+    Rule("The same, and then Kafka names no broker, controller or cluster.",
+         "Metadata", r"\.(Brokers#|ControllerId|ClusterId)", lambda kafka: kafka in (0, -1, None),
+         scenario="metadata-1[23]"),
+    Rule("Where Kafka trips over a value that it does not know (an isolation level, a negative limit) it says "
+         "UNKNOWN_SERVER_ERROR; Millrace takes any isolation level but 1 for 0 and a negative limit for 0.",
+         "Fetch ListOffsets", ".*", scenario="accident"),
+    Rule("The same of a codec that does not exist (Millrace: UNSUPPORTED_COMPRESSION_TYPE), and of compressed bytes "
+         "that are none (INVALID_RECORD).",
+         "Produce", r".*\.ErrorCode", -1, lambda ours: ours in (76, 87), scenario="accident"),
+    Rule("A partition that comes twice in a request: Kafka drops one and answers one; Millrace answers both, in their "
+         "order, so that nothing that was sent is lost without a word.",
+         "Produce Fetch ListOffsets", r".*\.(PartitionResponses|Partitions)#", 1, 2, scenario="repeated"),
+    Rule("A topic without partitions in the request: Kafka leaves it out of the answer, Millrace answers it without "
+         "partitions.",
+         "Produce Fetch ListOffsets OffsetCommit OffsetDelete DeleteRecords", r"\.(Responses|Topics)#", 0, 1),
+    Rule("At its limit Kafka cuts in the middle of a batch, which no client can use; Millrace sends whole batches.",
+         "Fetch", r".*\.Records#", both=lambda kafka, ours: kafka == ours + 1, scenario="fetch_limits"),
+    Rule("A duplicate of an idempotent producer is answered as it was the first time; Kafka says its greatest "
+         "CreateTime as if it were the time of appending.",
+         "Produce", r".*\.LogAppendTimeMs", lambda kafka: kafka > 0, -1, scenario="produce_idempotent"),
+    Rule("A leader epoch below -1 is no epoch: Kafka takes it for one before the first.",
+         "OffsetForLeaderEpoch", r".*\.(LeaderEpoch|EndOffset)", lambda kafka: kafka in (-2, 0), -1),
+    Rule("Values of configuration are shown without the blanks around them.",
+         "CreateTopics", r".*\.Configs\[retention\.ms\]\.Value", " 1000 ", "1000"),
+    Rule("Kafka makes up a topic id even if CreateTopics is only to validate.",
+         "CreateTopics", r".*\.TopicId", lambda kafka: kafka != "zero", "zero"),
+    Rule("Offsets inside of a batch that are not 0, 1, 2 ... are put right; Kafka does so for compressed batches only.",
+         "Fetch", r".*\.records\[\d\]\.off", lambda kafka: kafka in (0, 1), scenario="produce_wrong_batches"),
+    Rule("Between two generations nobody has an assignment; Kafka shows that of the generation before.",
+         "DescribeGroups", r".*\.MemberAssignment", "all", ""),
+    Rule("An empty group.instance.id is refused as other bad ones are; Kafka lets it in.",
+         "JoinGroup", r"\..*", ours=lambda ours: ours in (42, "", None, -1, 0), scenario="empty_instance"),
+    Rule("A feature whose level says how Kafka's brokers keep something (its metadata log, replicas, share and streams "
+         "groups) is not one of Millrace's.",
+         "ApiVersions", r"\.(Finalized|Supported)Features\[[a-z.]+\]", "(present)", "(absent)"),
+    Rule("The greatest timestamp is of a record that is there; Kafka finds deleted ones until their segment goes.",
+         "ListOffsets", r".*\[0\]\.(Timestamp|Offset|LeaderEpoch)", ours=-1, scenario="delete_records"),
+    Rule("broker.id, the older name of node.id, is a synonym of it.",
+         "DescribeConfigs", r".*\.Configs\[node\.id\]\.Synonyms#", 1, 2),
+    Rule("An empty name of a key, an operation that does not exist and a key of brokers that does not exist are "
+         "INVALID_REQUEST; Kafka says INVALID_CONFIG, UNKNOWN_SERVER_ERROR, and nothing when it only validates.",
+         "AlterConfigs IncrementalAlterConfigs", r".*\.ErrorCode", lambda kafka: kafka in (40, -1, 0), 42),
+    Rule("One node without a quorum: epoch, end and listener are Millrace's own.",
+         "DescribeQuorum", r".*\.(LeaderEpoch|HighWatermark|LogEndOffset|Name|Port)"),
+    Rule("No error has no text.",
+         "AlterPartitionReassignments", r"\.ErrorMessage", "", None),
+    Rule("Two bytes behind a batch are INVALID_RECORD, as more than one batch is; Kafka checks the checksum first.",
+         "Produce", r".*\.ErrorCode", 2, 87, scenario="produce_wrong_batches"),
+]
+
+
+def find(scenario, step, path, kafka, ours):
+    return next((rule for rule in RULES if rule.covers(scenario, step, path, kafka, ours)), None)
+
+
+def text():
+    """The list for people."""
+    rows = []
+    for rule in RULES:
+        apis = "all" if len(rule.apis) == len(sides_apis()) else ", ".join(rule.apis)
+        rows.append(f"| {apis} | {rule.reason} |")
+    return "\n".join(["# Where Millrace answers otherwise than Apache Kafka 4.3, and why", "",
+                      "Made by explained.py; replay.py sees to it that each row is needed and none is missing.", "",
+                      "| API | difference |", "|---|---|", *rows, ""])
+
+
+def told():
+    """Is the list for people the list?"""
+    return (pathlib.Path(__file__).parent / "explained.md").read_text() == text()
+
+
+if __name__ == "__main__":
+    print(text(), end="")

@@ -1,0 +1,71 @@
+"""replay.py - the recorded requests against Millrace: what Apache Kafka answered to them is known. Without Java.
+
+    replay.py                   TAP, one case per family of scenarios
+    replay.py FAMILY...         only these, every difference with its request
+
+oracle.py --record makes the files. A difference that explained.py does not explain is a failure, and so is a reason
+that explains nothing.
+"""
+
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import explained  # noqa: E402
+import harness  # noqa: E402
+import oracle  # noqa: E402
+import play  # noqa: E402
+import sides  # noqa: E402
+
+PAIRS_MIN = 2000
+
+
+def replay(side, path, report):
+    """Every scenario of a file; a token of its own each, so that they do not meet."""
+    for number, (name, steps) in enumerate(play.scenarios([path])):
+        side.begin(f"-{number:05x}")
+        sent, pending = {}, {}
+        for step in steps:
+            found = play.play(side, step, pending)
+            if "send" in step:
+                sent[step["send"]] = step
+            if found is not None:
+                report.add(name, {**sent.pop(step["receive"]), **step} if "receive" in step else step, found)
+        report.scenarios += 1
+    side.close_all()
+
+
+def main():
+    paths = sorted(play.RECORDED.glob("*.jsonl.gz"))
+    if sys.argv[1:]:
+        paths = [path for path in paths if path.name.split(".")[0] in sys.argv[1:]]
+    print(f"1..{len(paths) + 1}", flush=True)
+    began, report, good = time.monotonic(), play.Report(), True
+    for number, path in enumerate(paths, 1):
+        before, seen = len(report.unexplained), report.count
+        with harness.Broker(oracle.SETTINGS) as broker:
+            replay(sides.Side("Millrace", broker.host, broker.port), path, report)
+            alive = broker.alive()
+        fine = len(report.unexplained) == before and alive
+        good = good and fine
+        print(f"{'ok' if fine else 'not ok'} {number} - {path.name.split('.')[0]}: {report.count - seen} pairs",
+              flush=True)
+    for scenario, step, where, kafka, ours, asked in report.unexplained[:100]:
+        print(f"# {scenario}: {step} {where}: Kafka {kafka!r}, ours {ours!r}; asked {str(asked)[:400]}",
+              file=sys.stderr)
+    for api, count in report.per_api().items():
+        print(f"# {count:6} {api}")
+    print(f"# {report.scenarios} scenarios, {report.count} pairs, {sum(report.used.values())} explained differences of "
+          f"{len(report.used)} kinds, {len(report.unexplained)} unexplained, {time.monotonic() - began:.1f} s")
+    whole = sys.argv[1:] or (report.count >= PAIRS_MIN and not report.unused() and explained.told())
+    for rule in report.unused() if not sys.argv[1:] else ():
+        print(f"# explains nothing: {rule.reason}", file=sys.stderr)
+    print(f"{'ok' if whole else 'not ok'} {len(paths) + 1} - at least {PAIRS_MIN} pairs, no reason without a use, "
+          "explained.md up to date")
+    sys.exit(0 if good and whole else 1)
+
+
+if __name__ == "__main__":
+    main()
