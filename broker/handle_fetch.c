@@ -93,6 +93,7 @@ static void row_refuse(struct fetch_part *part, int16_t code)
     struct fetch_response_partition_data *row = part->row;
     row->error_code = code;
     row->high_watermark = row->last_stable_offset = row->log_start_offset = -1;
+    row->aborted_transactions_count = -1;
     part->fetch->at_once = true;
     part->log = NULL;
 }
