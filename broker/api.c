@@ -2,7 +2,7 @@
  * See api.h.
  *
  * To serve an API: its messages in protocol/messages.schema, its handler in handle_<family>.c, its
- * row here.
+ * row here (and none among the absent).
  */
 #include "broker/api.h"
 
@@ -54,6 +54,55 @@ static const struct api table[] = {
     { API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
     { API_DESCRIBE_TOPIC_PARTITIONS, handle_describe_topic_partitions },
 };
+
+#define NO_SASL   "logging in is not served yet"
+#define NO_ACLS   "there is no authorizer yet; everybody may do everything"
+#define NO_TOKENS "delegation tokens come with logging in"
+#define NO_QUOTAS "clients are not limited by quotas yet"
+#define NO_CONSUMERS                                                                               \
+    "the newer groups (KIP-848) are not served yet; clients use the classic protocol"
+#define NO_SHARE     "share groups (KIP-932) are not served"
+#define NO_STREAMS   "the groups of Kafka Streams' own protocol (KIP-1071) are not served"
+#define NO_QUORUM    "one node: its quorum can't be changed"
+#define NO_TELEMETRY "nobody takes clients' metrics (KIP-714); without it clients are silent"
+
+static const struct absent_api absent[] = {
+    { 17, "SaslHandshake", NO_SASL },
+    { 29, "DescribeAcls", NO_ACLS },
+    { 30, "CreateAcls", NO_ACLS },
+    { 31, "DeleteAcls", NO_ACLS },
+    { 36, "SaslAuthenticate", NO_SASL },
+    { 38, "CreateDelegationToken", NO_TOKENS },
+    { 39, "RenewDelegationToken", NO_TOKENS },
+    { 40, "ExpireDelegationToken", NO_TOKENS },
+    { 41, "DescribeDelegationToken", NO_TOKENS },
+    { 48, "DescribeClientQuotas", NO_QUOTAS },
+    { 49, "AlterClientQuotas", NO_QUOTAS },
+    { 50, "DescribeUserScramCredentials", NO_SASL },
+    { 51, "AlterUserScramCredentials", NO_SASL },
+    { 64, "UnregisterBroker", "one node: there is no other broker to take out" },
+    { 68, "ConsumerGroupHeartbeat", NO_CONSUMERS },
+    { 69, "ConsumerGroupDescribe", NO_CONSUMERS },
+    { 71, "GetTelemetrySubscriptions", NO_TELEMETRY },
+    { 72, "PushTelemetry", NO_TELEMETRY },
+    { 76, "ShareGroupHeartbeat", NO_SHARE },
+    { 77, "ShareGroupDescribe", NO_SHARE },
+    { 78, "ShareFetch", NO_SHARE },
+    { 79, "ShareAcknowledge", NO_SHARE },
+    { 80, "AddRaftVoter", NO_QUORUM },
+    { 81, "RemoveRaftVoter", NO_QUORUM },
+    { 88, "StreamsGroupHeartbeat", NO_STREAMS },
+    { 89, "StreamsGroupDescribe", NO_STREAMS },
+    { 90, "DescribeShareGroupOffsets", NO_SHARE },
+    { 91, "AlterShareGroupOffsets", NO_SHARE },
+    { 92, "DeleteShareGroupOffsets", NO_SHARE },
+};
+
+const struct absent_api *absent_apis(size_t *ret_count)
+{
+    *ret_count = ARRAY_COUNT(absent);
+    return absent;
+}
 
 const struct api *api_table(size_t *ret_count)
 {

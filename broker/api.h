@@ -27,6 +27,15 @@ const struct api *api_table(size_t *ret_count);
 /* NULL: not offered. */
 const struct api *api_find(int16_t key);
 
+/* APIs that Kafka 4.3 has for clients and tools and that are not offered here, by key ascending;
+ * for the docs. Those between brokers and controllers are not among them. */
+struct absent_api {
+    int16_t key;
+    const char *name;
+    const char *why;
+};
+const struct absent_api *absent_apis(size_t *ret_count);
+
 /* Handlers, in handle_<family>.c. */
 void handle_api_versions(struct request *request);
 void handle_metadata(struct request *request);

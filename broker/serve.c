@@ -32,7 +32,7 @@ static const char help[] =
     "  --accept-loss         Open the data directory although acknowledged data in it is damaged.\n"
     "  --check-config        Read the configuration, say what is wrong with it, and end.\n"
     "  --print-config        Print every key with its value, what it does, and end.\n"
-    "  --print-apis          Print the APIs of Kafka that are served, and end.\n"
+    "  --print-apis          Print the APIs of Kafka that are served or not, and end.\n"
     "  --help                Print this text.\n"
     "\n"
     "Without listeners the broker is at PLAINTEXT://127.0.0.1:9092; without log.dirs its data is "
@@ -243,8 +243,9 @@ static void print_config(const struct broker_config *config)
         const char *value = broker_config_value(config, &keys[i], &source);
         if (value && config_key_sensitive(&keys[i]))
             value = "(hidden)";
-        (void)printf("%s=%s\n    %s, %s. %s\n", keys[i].name, value ? value : "", sources[source],
-            effect_text(&keys[i]), keys[i].doc);
+        (void)printf("%s=%s\n    %s, %s%s. %s\n", keys[i].name, value ? value : "", sources[source],
+            effect_text(&keys[i]),
+            config_key_dynamic(&keys[i]) ? ", may be changed at run time" : "", keys[i].doc);
     }
 }
 
@@ -252,14 +253,18 @@ static void print_apis(void)
 {
     size_t count;
     const struct api *table = api_table(&count);
-    (void)printf("%-4s %-24s %-8s %s\n", "KEY", "API", "SERVED", "ADVERTISED");
+    (void)printf("%-4s %-28s %-8s %s\n", "KEY", "API", "SERVED", "ADVERTISED");
     for (size_t i = 0; i < count; i++) {
         const struct api_schema *schema = api_schema_find(table[i].key);
         char served[16];
         (void)snprintf(served, sizeof(served), "%d-%d", schema->served.min, schema->served.max);
-        (void)printf("%-4d %-24s %-8s %d-%d\n", schema->key, schema->name, served,
+        (void)printf("%-4d %-28s %-8s %d-%d\n", schema->key, schema->name, served,
             schema->advertised.min, schema->advertised.max);
     }
+    const struct absent_api *absent = absent_apis(&count);
+    (void)printf("\n%-4s %-28s %s\n", "KEY", "NOT OFFERED", "WHY");
+    for (size_t i = 0; i < count; i++)
+        (void)printf("%-4d %-28s %s\n", absent[i].key, absent[i].name, absent[i].why);
 }
 
 static int end_of_print(void)
