@@ -207,10 +207,12 @@ int main(int argc, char **argv)
     for (;;) {
         ssize_t len = read(disk.fuse, disk.request, REQUEST_MAX);
         if (len < 0 && errno == ENODEV) /* unmounted */
-            return 0;
+            break;
         if (len < 0 && errno != EINTR && errno != ENOENT && errno != EAGAIN)
             fail("read");
         if (len >= (ssize_t)sizeof(struct fuse_in_header))
             serve(&disk);
     }
+    free(disk.request);
+    return 0;
 }
