@@ -125,6 +125,11 @@ def is_sanitized():
     return MILLRACE.exists() and b"__asan_" in MILLRACE.read_bytes()
 
 
+def is_busy():
+    """Do others want the processors so much that a clock on the wall says nothing of the broker?"""
+    return os.getloadavg()[0] > 1.5 * os.cpu_count()
+
+
 # ---- ports and waiting -------------------------------------------------------------------------
 
 def free_port():

