@@ -41,12 +41,14 @@ struct log_find_state {
 /* May hold what is sought, by its header. */
 static bool batch_may(const struct log_find_state *state, const struct batch_view *view)
 {
-    return view->max_timestamp >= state->target && view->base_offset < state->below;
+    return view->max_timestamp >= state->target && view->base_offset < state->below &&
+           view->count > 0;
 }
 
 static void measure(struct log_find_state *state, const struct batch_view *view)
 {
-    if (batch_last_offset(view) < state->below && view->max_timestamp > state->target)
+    if (batch_last_offset(view) < state->below && view->max_timestamp > state->target &&
+        view->count > 0) /* not what compaction left of one */
         state->target = view->max_timestamp;
 }
 

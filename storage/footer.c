@@ -46,10 +46,10 @@ void footer_batch(struct footer *footer, const struct batch_view *batch)
     index_note(&footer->index, &entry);
     footer->batches++;
     footer->records += batch->count > 0 ? (uint64_t)batch->count : 0;
-    if (batch->max_timestamp >= 0 &&
+    if (batch->max_timestamp >= 0 && batch->count > 0 &&
         (footer->min_timestamp < 0 || batch->max_timestamp < footer->min_timestamp))
         footer->min_timestamp = batch->max_timestamp;
-    if (batch->max_timestamp > footer->max_timestamp) {
+    if (batch->max_timestamp > footer->max_timestamp && batch->count > 0) {
         footer->max_timestamp = batch->max_timestamp;
         footer->max_timestamp_offset = batch->base_offset;
     }

@@ -48,9 +48,10 @@ bool segment_knows_time(const struct segment *segment, const struct index_entry 
 
 void segment_claim_batch(struct segment_claim *claim, const struct batch_view *batch)
 {
-    if (claim->first_timestamp < 0)
+    /* The header that compaction left of a batch speaks of no record. */
+    if (claim->first_timestamp < 0 && batch->count > 0)
         claim->first_timestamp = batch->max_timestamp;
-    if (batch->max_timestamp > claim->max_timestamp) {
+    if (batch->max_timestamp > claim->max_timestamp && batch->count > 0) {
         claim->max_timestamp = batch->max_timestamp;
         claim->max_timestamp_offset = batch->base_offset;
     }

@@ -451,7 +451,7 @@ int verify_index(struct verifier *verifier, uint32_t step, struct index *ret)
             .max_timestamp = max_timestamp,
         };
         index_note(ret, &entry);
-        if (view.max_timestamp > max_timestamp)
+        if (view.max_timestamp > max_timestamp && view.count > 0)
             max_timestamp = view.max_timestamp;
         before = place;
         place.position += view.size;

@@ -19,7 +19,8 @@ enum {
     GHOSTS_MAX = 8,
     RAISES_MAX = 64,
     STUCK_STEPS = 200000,
-    RETENTION_MS = 5000,
+    RETENTION_MS = 5000, /* of tombstones */
+    DELETION_MS = 8000,  /* of segments, where the policy says delete, too */
     PLAIN_ID = 9000,
     TRANSACTIONAL_ID = 9001,
 };
@@ -69,6 +70,7 @@ struct world {
     bool failed, closed;
     bool damaging, damaged; /* a bit of a segment flips once; it did */
     bool blind;             /* damage hides which of two histories it is */
+    bool deleting;          /* cleanup.policy is compact,delete */
     uint64_t seed, sync_errors;
     struct compaction_totals *totals;
 };
@@ -562,6 +564,8 @@ static void topic_make(struct world *w)
 {
     char keys[3][32] = { "cleanup.policy", "delete.retention.ms", "min.cleanable.dirty.ratio" };
     char values[3][16] = { "compact", "5000", "0.2" };
+    if (w->deleting)
+        (void)snprintf(values[0], sizeof(values[0]), "compact,delete");
     struct topic_config_entry entries[3];
     struct uuid id;
     for (int i = 0; i < 3; i++)
@@ -665,19 +669,41 @@ static void history_settle(struct world *w, struct log *log, size_t least)
         w->items[i].acked = w->items[i].durable = true;
 }
 
+static bool known_raise(const struct world *w, int64_t offset)
+{
+    for (size_t i = 0; i < w->raise_count; i++)
+        if (w->raises[i] == offset)
+            return true;
+    return offset == 0;
+}
+
+/* Retention may have taken it: all of it is older than retention.ms. */
+static bool is_old(struct world *w, int64_t from, int64_t to)
+{
+    for (int64_t at = from; at < to; at++)
+        if (w->items[at].at_ms + DELETION_MS > clock_wall_ms(&w->sim.clock))
+            return false;
+    w->totals->expired += (uint64_t)(to - from);
+    return true;
+}
+
 static void start_check(struct world *w, struct log *log)
 {
     int64_t least = 0;
-    bool known = log->start_offset == 0;
-    for (size_t i = 0; i < w->raise_count; i++) {
-        known |= w->raises[i] == log->start_offset;
+    bool known = known_raise(w, log->start_offset);
+    for (size_t i = 0; i < w->raise_count; i++)
         if (w->raise_acked[i] && w->raises[i] > least)
             least = w->raises[i];
-    }
+    if (!known && w->deleting)
+        known = is_old(w, least, log->start_offset);
     if (!known || log->start_offset < least)
         fail(w, "the log starts at %" PRId64 ", at least %" PRId64 " was promised",
             log->start_offset, least);
     raise_acked(w, log->start_offset);
+    if (!known_raise(w, log->start_offset) && w->raise_count < RAISES_MAX) {
+        w->raises[w->raise_count] = log->start_offset;
+        w->raise_acked[w->raise_count++] = true;
+    }
 }
 
 /* The last batch of a producer again. */
@@ -710,10 +736,12 @@ static void life_check(struct world *w, size_t least, size_t least_power)
     if (life_open(w))
         least = least_power;
     struct log *log = log_of(w);
-    if (!log && w->created)
+    if (!log && (w->created || least > 0))
         fail(w, "the topic is gone");
-    if (!log)
+    if (!log) {
+        w->count = 0;
         return;
+    }
     history_settle(w, log, least);
     start_check(w, log);
     duplicate_check(w, log, ITEM_PLAIN);
@@ -879,6 +907,7 @@ static void world_begin(
     w->sim.verbose = verbose;
     w->keys = seed % 3 == 0 ? KEYS_MANY : KEYS_FEW;
     w->damaging = seed % 8 == 7;
+    w->deleting = seed % 8 == 5;
     w->config = storage_config_default();
     w->config.dir = "/data";
     w->config.wal_file_bytes = 64 * 1024;
@@ -887,6 +916,8 @@ static void world_begin(
     w->config.disk_free_min = 1;
     w->config.defaults.index_interval_bytes = 1024;
     w->config.defaults.file_delete_delay_ms = seed % 4 == 0 ? 3000 : 0;
+    w->config.defaults.retention_ms = DELETION_MS;
+    w->config.retention_check_ms = 700;
     w->config.cleaner.backoff_ms = 500;
     w->config.cleaner.dedupe_bytes = 0; /* the smallest map */
     w->config.cleaner.bytes_per_second = seed % 5 == 0 ? 100000 : 0;
@@ -901,7 +932,8 @@ uint64_t compaction_run(
     topic_make(&w);
     faults_draw(&w);
     for (size_t i = 0; i < operations; i++) {
-        step_random(&w);
+        if (!is_over(&w))
+            step_random(&w);
         totals->operations++;
         if (random_chance(&w.random, 1, 300))
             w.sim.crash_after = (int64_t)random_below(&w.random, 60);

@@ -33,7 +33,7 @@
 struct compaction_totals {
     uint64_t seeds, operations, commits, scans, reads, kills, powers, closes, recovery_crashes;
     uint64_t stops, lost, gone_records, gone_tombstones, gone_aborted, gone_markers, raises;
-    uint64_t flips, damage_seen;
+    uint64_t flips, damage_seen, expired;
     struct storage_stats storage;
     struct sim_counts sim;
 };

@@ -38,6 +38,7 @@ static int print_counts(const struct compaction_totals *t, bool must)
         { "tombstones seen gone", t->gone_tombstones },
         { "aborted data seen gone", t->gone_aborted },
         { "markers seen gone", t->gone_markers },
+        { "records expired", t->expired },
         { "bits flipped", t->flips },
         { "damage met by readers", t->damage_seen },
         { "logs uncleanable", t->storage.logs_uncleanable },

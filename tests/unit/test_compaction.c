@@ -408,8 +408,10 @@ TEST(compaction, keeps_the_last_batch_of_a_live_producer)
     struct trial trial;
     begin(&trial);
     trial.producer_id = 77;
+    trial.test.doors.wall_ms += 1000; /* its records have the greatest timestamps */
     write_round(&trial, 10);
     trial.producer_id = -1;
+    trial.test.doors.wall_ms -= 1000;
     write_round(&trial, 200);
     pass(&trial, 3000);
     cr_assert_gt(stats(&trial).compactions, 0);
@@ -424,6 +426,12 @@ TEST(compaction, keeps_the_last_batch_of_a_live_producer)
     cr_assert_eq(batch.count, 0);
     buffer_unref(buffer);
     (void)check(&trial);
+    struct log_find_time find;
+    cr_assert_eq(storage_test_find(&trial.test, trial.log, 0, true, &find), 0);
+    cr_assert_gt(find.offset, 9, "an empty batch has no greatest timestamp");
+    reopen(&trial);
+    cr_assert_eq(storage_test_find(&trial.test, trial.log, 0, true, &find), 0);
+    cr_assert_gt(find.offset, 9);
     end(&trial);
 }
 
