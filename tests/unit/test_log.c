@@ -316,6 +316,91 @@ TEST(log, rolls_by_time_of_its_records)
     storage_test_end(&test);
 }
 
+TEST(log, rolls_by_what_an_index_of_kafkas_would_have_grown_to)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.defaults.index_interval_bytes = 1024;
+    storage_test_open(&test);
+    struct log *log = storage_test_create(&test, "t", 1, "segment.index.bytes", "80")->logs[0];
+    storage_test_fill(&test, log, 60 * 1024);
+    cr_assert_eq(storage_stats(test.storage).rolls, 4, "each has 11 KiB, and a batch");
+    storage_test_kill(&test);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
+/* A batch whose last record lies `delta` behind its first, as compaction leaves them. */
+static void append_wide(struct storage_test *test, struct log *log, int32_t delta)
+{
+    struct out batch = storage_test_batch(test, log, log->end_offset, 1);
+    struct unit_test unit = { 0 };
+    be_put32(batch.data + BATCH_AT_LAST_OFFSET_DELTA, (uint32_t)delta);
+    batch_set_crc(batch.data);
+    unit_init(&unit.unit, NULL);
+    unit_append(&unit.unit, log, bytes_of(batch.data, batch.len));
+    unit_test_commit(test, &unit);
+    cr_assert_eq(unit.status, 0);
+    storage_test_wait(test, &unit.done);
+    unit_test_end(&unit);
+    out_done(&batch);
+}
+
+TEST(log, rolls_before_a_relative_offset_exceeds_31_bits)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    append_wide(&test, log, INT32_MAX - 1);
+    append_wide(&test, log, 0);
+    cr_assert_eq(log->end_offset, INT64_C(1) << 31);
+    cr_assert_eq(storage_stats(test.storage).rolls, 0, "2^31 - 1 is still fine");
+    append_wide(&test, log, 0);
+    cr_assert_eq(storage_stats(test.storage).rolls, 1);
+    write_back(&test);
+    cr_assert(doors_test_exists(&test.doors, "t-0/00000000002147483648.log"));
+    storage_test_reopen(&test);
+    log = storage_test_log(&test, "t", 0);
+    static const int64_t offsets[][2] = { { 0, 0 }, { 5, 0 }, { INT32_MAX, INT32_MAX },
+        { INT64_C(1) << 31, INT64_C(1) << 31 } };
+    for (size_t i = 0; i < ARRAY_COUNT(offsets); i++) {
+        struct buffer *buffer;
+        struct batch_view batch;
+        cr_assert_eq(storage_test_read(&test, log, offsets[i][0], 1, &buffer), 0);
+        cr_assert_eq(batch_parse(bytes_of(buffer->data, buffer->len), &batch), BATCH_OK);
+        cr_assert_eq(batch.base_offset, offsets[i][1]);
+        buffer_unref(buffer);
+    }
+    storage_test_end(&test);
+}
+
+TEST(log, segments_of_one_age_do_not_all_roll_at_once)
+{
+    enum { LOGS = 8 };
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.defaults.segment_ms = 1000;
+    test.config.defaults.segment_jitter_ms = 800;
+    storage_test_open(&test);
+    struct topic *topic = storage_test_create(&test, "t", LOGS, NULL, NULL);
+    int64_t began = test.timestamp;
+    for (int i = 0; i < LOGS; i++)
+        cr_assert_eq(storage_test_append(&test, topic->logs[i], 1, -1), 0);
+    uint64_t rolls[3];
+    static const int64_t ages[] = { 150, 700, 1100 };
+    for (size_t age = 0; age < ARRAY_COUNT(ages); age++) {
+        for (int i = 0; i < LOGS; i++) {
+            test.timestamp = began + ages[age] + i;
+            cr_assert_eq(storage_test_append(&test, topic->logs[i], 1, -1), 0);
+        }
+        rolls[age] = storage_stats(test.storage).rolls;
+    }
+    cr_assert_eq(rolls[0], 0, "not before segment.ms - segment.jitter.ms");
+    cr_assert(rolls[1] > 0 && rolls[1] < LOGS, "some: %d", (int)rolls[1]);
+    cr_assert_geq(rolls[2], LOGS, "all");
+    storage_test_end(&test);
+}
+
 /* ---- times --------------------------------------------------------------------------------- */
 
 /* The end of the last batch that ends at or below `end`. */

@@ -195,9 +195,9 @@ def try_flip(healthy, known, offsets, scratch, chance, counts):
     scratch.mkdir()
     shutil.copytree(healthy, scratch / "data")
     what = flip(scratch / "data", chance)
+    broker = harness.Broker(SETTINGS, directory=scratch, start=False)
     try:
         code, report = check(scratch / "data")
-        broker = harness.Broker(SETTINGS, directory=scratch, start=False)
         try:
             broker.start()
         except harness.Failed:
