@@ -29,6 +29,7 @@
 
 #include "protocol/base/mem.h"
 #include "storage/barriers.h"
+#include "storage/losses.h"
 #include "storage/owner.h"
 #include "storage/reserve.h"
 #include "storage/rewrite.h"
@@ -58,6 +59,7 @@ struct recovery {
     struct list runs;
     uint64_t run_bytes;
     uint64_t records;
+    struct losses losses;
 };
 
 /* ---- the directory ------------------------------------------------------------------------- */
@@ -259,6 +261,22 @@ static int format_read(struct recovery *recovery, char text[FORMAT_TEXT_MAX + 1]
     return status;
 }
 
+static void note_file(void *context, const char *name)
+{
+    (void)name;
+    *(bool *)context = true;
+}
+
+/* Write-ahead files are made behind the format: where they are, it was there. */
+static bool directory_was_used(struct recovery *recovery)
+{
+    bool used = false;
+    char *wal = path_of(recovery->storage, "wal");
+    (void)recovery->disk->table->list(recovery->disk, wal, note_file, &used);
+    mem_free(wal);
+    return used;
+}
+
 static int format_check(struct storage *storage, const char *text)
 {
     char *end;
@@ -405,6 +423,13 @@ static int replay_check(void *context, const struct wal_head *head, struct bytes
 
 static void log_damage(struct log *log, int64_t offset, const char *why)
 {
+    if (log->body->storage->config.accept_loss) {
+        doors_say(log->body->storage->doors, LOG_ERROR,
+            "lost: %s-%" PRId32 ": the batch at offset %" PRId64
+            " is damaged (%s); the log goes on behind it",
+            log->topic->name, log->partition, offset, why);
+        return;
+    }
     if (log->body->damaged)
         return;
     log->body->damaged = true;
@@ -433,7 +458,8 @@ static int replay_batch(struct recovery *recovery, uint64_t lsn, const struct wa
     struct storage *storage = recovery->storage;
     struct log *log = topics_log_by_id(storage, head->log);
     bool follows = log && (head->base_offset == log->end_offset ||
-                              (log->body->damaged && head->base_offset > log->end_offset));
+                              ((log->body->damaged || storage->config.accept_loss) &&
+                                  head->base_offset > log->end_offset));
     if (!follows) {
         doors_say(storage->doors, LOG_ERROR,
             "%s: the write-ahead log at %" PRIu64 " does not fit the state: log %" PRIu32
@@ -445,8 +471,11 @@ static int replay_batch(struct recovery *recovery, uint64_t lsn, const struct wa
     if (damaged || batch_parse(payload, &view) != BATCH_OK) {
         log_damage(log, head->base_offset, "in the write-ahead log");
         view = damaged_view(log, head->base_offset, payload.len);
+        damaged = true;
     }
     struct segment *segment = log_place(log, &view, 0);
+    if (damaged) /* to be verified like anything that was found */
+        segment->fresh_from = UINT64_MAX;
     return run_add(recovery, log, segment, payload);
 }
 
@@ -487,6 +516,12 @@ static int replay_record(
     }
 }
 
+static void replay_lost(void *context, const struct wal_head *head, struct bytes begin)
+{
+    struct recovery *recovery = context;
+    losses_add(&recovery->losses, head, begin);
+}
+
 static int replay(struct recovery *recovery, const struct wal_events *events)
 {
     struct storage *storage = recovery->storage;
@@ -504,11 +539,13 @@ static int replay(struct recovery *recovery, const struct wal_events *events)
         .context = recovery,
         .check = replay_check,
         .record = replay_record,
+        .lost = replay_lost,
     };
     struct wal_found found = { 0 };
     int status = wal_open(
         &storage->wal, &config, storage->doors, events, storage->checkpoint.lsn, &handlers, &found);
     mem_free(wal_dir);
+    losses_say(&recovery->losses, storage);
     if (status == 0)
         status = runs_flush(recovery);
     return status;
@@ -568,6 +605,12 @@ static void log_ready(struct recovery *recovery, struct log *log)
     const struct segment *first = log->body->segment_count ? log->body->segments[0] : NULL;
     log->leader_epoch = (int32_t)storage->epoch;
     log_set_high_watermark(log, log->end_offset);
+    if (log->body->damaged && storage->config.accept_loss) {
+        log->body->damaged = false;
+        doors_say(storage->doors, LOG_WARNING,
+            "%s-%" PRId32 " was damaged at offset %" PRId64 ": what can't be read is given up",
+            log->topic->name, log->partition, log->body->damaged_offset);
+    }
     if (log->body->damaged)
         doors_say(storage->doors, LOG_ERROR,
             "%s-%" PRId32 " is damaged from offset %" PRId64
@@ -625,6 +668,7 @@ static int start_record(struct storage *storage)
 
 static void recovery_end(struct recovery *recovery)
 {
+    losses_done(&recovery->losses);
     for (struct list *node; (node = list_first(&recovery->runs));)
         run_drop(recovery, list_entry(node, struct replay_run, link));
     for (size_t i = 0; i < recovery->name_count; i++)
@@ -650,7 +694,7 @@ static int recover(struct recovery *recovery, const struct wal_events *events)
     if (status < 0)
         return status;
     /* The format is written last: nothing in it means that the making was cut short. */
-    bool fresh = format[0] == '\0', clean = fresh;
+    bool fresh = format[0] == '\0' && !directory_was_used(recovery), clean = fresh;
     if (!fresh)
         status = format_check(storage, format);
     else

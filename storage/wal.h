@@ -87,6 +87,10 @@ struct wal_replay {
      * caller refuses that partition and goes on. An error ends wal_open with it. */
     int (*record)(void *context, uint64_t lsn, const struct wal_head *head, struct bytes payload,
         bool damaged);
+    /* May be NULL. A whole header behind damage: what was acknowledged and can't be reached any
+     * more (wal_open ends with -EUCLEAN, or goes on without it). `begin`: as much of the payload's
+     * beginning as is at hand, unchecked. In no order. */
+    void (*lost)(void *context, const struct wal_head *head, struct bytes begin);
 };
 
 struct wal_found {

@@ -71,8 +71,10 @@ struct recovery {
     uint64_t at, chain;      /* the next record: its lsn, what it must carry */
     uint64_t end, end_chain; /* behind the last whole group */
     bool in_group;
-    uint64_t resumed_at; /* the newest RESUME; the next lies above, so the walk ends */
-    bool jumped;         /* over damage, to `from` */
+    uint64_t resumed_at;  /* the newest RESUME; the next lies above, so the walk ends */
+    bool jumped;          /* over damage, to `from` */
+    uint32_t incarnation; /* of the newest record that was accepted */
+    bool telling;         /* the search tells of what is lost */
     /* everywhere */
     bool searched;
     uint64_t number_max, user_lsn_max;
@@ -153,6 +155,31 @@ static void search_note(struct recovery *recovery, const struct wal_record *reco
         recovery->number_max = number_of(recovery, record->lsn);
 }
 
+static struct wal_head head_of(const struct wal_record *record)
+{
+    return (struct wal_head){
+        .type = record->type,
+        .log = record->log,
+        .base_offset = record->base_offset,
+        .len = record->len,
+        .checked_len = record->checked_len,
+    };
+}
+
+/* Records of a dead history do not count; `behind` is what follows the header. */
+static void tell(
+    const struct recovery *recovery, const struct wal_record *record, struct bytes behind)
+{
+    uint64_t from = recovery->end > recovery->from ? recovery->end : recovery->from;
+    if (record->type < WAL_USER || record->lsn < from ||
+        record->incarnation < recovery->incarnation)
+        return;
+    struct wal_head head = head_of(record);
+    if (behind.len > record->len)
+        behind.len = record->len;
+    recovery->replay->lost(recovery->replay->context, &head, behind);
+}
+
 /* Every place where a header may stand is looked at: a payload is no shelter, its length may be a
  * dead record's. `slot` with a header: only records of its number count. */
 static int search_slot(
@@ -170,8 +197,12 @@ static int search_slot(
             if (le_get32(scratch + at) == magic &&
                 wal_record_decode(scratch + at, &record, &recovery->format) &&
                 within(recovery, record.lsn) == position + at &&
-                (!slot->has_head || number_of(recovery, record.lsn) == slot->head.number))
+                (!slot->has_head || number_of(recovery, record.lsn) == slot->head.number)) {
                 search_note(recovery, &record);
+                if (recovery->telling)
+                    tell(recovery, &record,
+                        bytes_of(scratch + at + WAL_HEAD_SIZE, piece - at - WAL_HEAD_SIZE));
+            }
         }
     }
     return 0;
@@ -196,6 +227,17 @@ static int search(struct recovery *recovery)
                 within(recovery, recovery->at) & ~(uint64_t)(WAL_BLOCK - 1), scratch);
     }
     wal_memory_unmap(scratch, READ_PIECE);
+    return status;
+}
+
+/* What lies behind the stop and will not be reached. */
+static int tell_of_losses(struct recovery *recovery)
+{
+    if (!recovery->replay->lost)
+        return 0;
+    recovery->telling = true;
+    int status = search(recovery);
+    recovery->telling = false;
     return status;
 }
 
@@ -234,17 +276,6 @@ static int header_at(struct recovery *recovery, struct wal_record *ret_record, b
                 /* a group is the caller's records and nothing else */
                 (!recovery->in_group || ret_record->type >= WAL_USER);
     return 0;
-}
-
-static struct wal_head head_of(const struct wal_record *record)
-{
-    return (struct wal_head){
-        .type = record->type,
-        .log = record->log,
-        .base_offset = record->base_offset,
-        .len = record->len,
-        .checked_len = record->checked_len,
-    };
 }
 
 static int payload_check(struct recovery *recovery, const struct wal_record *record, bool *ret_good)
@@ -319,6 +350,7 @@ static int accept(struct recovery *recovery, const struct wal_record *record, bo
     uint8_t *place = recovery->ring + within(recovery, record->lsn);
     search_note(recovery, record);
     recovery->chain = wal_record_chain(place, &recovery->format);
+    recovery->incarnation = record->incarnation;
     if (damaged)
         place[61] |= FLAG_DAMAGED;
     recovery->at = record->lsn + wal_record_size(record->len);
@@ -442,10 +474,14 @@ static int stop(
         recovery->slot ? (size_t)(recovery->slot - recovery->files->slots) : 0,
         within(recovery, at), recovery->end, durable > recovery->from ? durable : recovery->from,
         recovery->accept_loss ? "; it is given up" : "");
-    if (!recovery->accept_loss)
-        return -EUCLEAN;
-    recovery->found.lost = true;
-    return jump_over_damage(recovery, ret_go);
+    if (recovery->accept_loss) {
+        recovery->found.lost = true;
+        status = jump_over_damage(recovery, ret_go);
+        if (status < 0 || *ret_go)
+            return status;
+    }
+    status = tell_of_losses(recovery);
+    return status == 0 && !recovery->accept_loss ? -EUCLEAN : status;
 }
 
 static int walk(struct recovery *recovery)
@@ -499,10 +535,11 @@ static int begin_is_missing(struct recovery *recovery)
         ", where the last checkpoint ended: it was removed or its header is damaged%s",
         recovery->files->dir, recovery->from,
         recovery->accept_loss ? "; what it held is given up" : "");
-    if (!recovery->accept_loss)
-        return -EUCLEAN;
+    int status = recovery->replay->lost ? tell_of_losses(recovery) : search(recovery);
+    if (status == 0 && !recovery->accept_loss)
+        status = -EUCLEAN;
     recovery->found.lost = true;
-    return search(recovery);
+    return status;
 }
 
 static void slots_settle(struct recovery *recovery)

@@ -72,7 +72,7 @@ static int life_open(struct life *life, uint64_t from, bool accept_loss)
         .interval_bytes = 1,
         .accept_loss = accept_loss };
     struct wal_events events = { life, on_event, on_event, on_event, on_failed };
-    struct wal_replay replay = { life, on_check, on_record };
+    struct wal_replay replay = { life, on_check, on_record, NULL };
     life->from = from;
     life->lsn_next = life->records = life->hash = 0;
     return wal_open(&life->wal, &config, &life->sim.doors, &events, from, &replay, &life->found);

@@ -286,6 +286,129 @@ TEST(faults, a_damaged_batch_stops_its_log_and_no_other)
         if (life == 0)
             storage_test_reopen(&test); /* the checkpoint remembers */
     }
+    /* Whoever accepts the loss has his log back: that batch can't be read, all others can. */
+    cr_assert_eq(storage_test_close(&test), 0);
+    test.config.accept_loss = true;
+    storage_test_open(&test);
+    test.config.accept_loss = false;
+    for (int life = 0; life < 2; life++) {
+        log = storage_test_log(&test, "t", 0);
+        cr_assert_eq(log->high_watermark, 20 + life);
+        struct buffer *buffer;
+        cr_assert_eq(storage_test_read(&test, log, 5, 1 << 20, &buffer), 0);
+        buffer_unref(buffer);
+        cr_assert_eq(storage_test_read(&test, log, 10, 1 << 20, &buffer), -EBADMSG);
+        cr_assert_eq(storage_test_read(&test, log, 15, 1 << 20, &buffer), 0);
+        buffer_unref(buffer);
+        cr_assert_eq(storage_test_append(&test, log, 1, -1), 0);
+        storage_test_reopen(&test);
+    }
+    storage_test_end(&test);
+}
+
+/* The same, when the loss is accepted at the very start that meets it. */
+TEST(faults, a_damaged_batch_is_given_up_where_loss_is_accepted)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log *log = storage_test_topic(&test, "t", 1);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(storage_test_append(&test, log, 5, -1), 0);
+    storage_test_crash(&test);
+    size_t len;
+    uint8_t *bytes = doors_test_file(&test.doors, "wal/0000.wal", &len);
+    uint64_t at = find_bytes(bytes, len, "t-0@12 ");
+    mem_free(bytes);
+    doors_test_overwrite(&test.doors, "wal/0000.wal", at, "damage", 6);
+    test.config.accept_loss = true;
+    storage_test_open(&test);
+    cr_assert(doors_test_said(&test.doors, "lost: t-0: the batch at offset 10 is damaged"));
+    for (int life = 0; life < 2; life++) {
+        struct buffer *buffer;
+        log = storage_test_log(&test, "t", 0);
+        cr_assert_eq(log->high_watermark, 20 + life);
+        cr_assert_eq(storage_test_read(&test, log, 0, 1 << 20, &buffer), 0);
+        buffer_unref(buffer);
+        cr_assert_eq(storage_test_read(&test, log, 12, 1 << 20, &buffer), -EBADMSG,
+            "what recovery wrote itself is verified, too");
+        cr_assert_eq(storage_test_read(&test, log, 15, 1 << 20, &buffer), 0);
+        buffer_unref(buffer);
+        cr_assert_eq(storage_test_append(&test, log, 1, -1), 0);
+        storage_test_kill(&test);
+    }
+    storage_test_end(&test);
+}
+
+TEST(faults, a_start_that_refuses_says_what_is_lost)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct topic *topic = storage_test_create(&test, "t", 3, NULL, NULL);
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(storage_test_append(&test, topic->logs[i % 2], 5, -1), 0);
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    unit_put(&unit.unit, STORE_OFFSET, bytes_text("group"), bytes_text("7"));
+    unit_test_commit(&test, &unit);
+    storage_test_wait(&test, &unit.done);
+    unit_test_end(&unit);
+    cr_assert_eq(storage_test_append(&test, topic->logs[0], 1, -1), 0);
+    storage_test_pass(&test, 100); /* a mark tells what is durable */
+    storage_test_crash(&test);
+    size_t len;
+    uint8_t *bytes = doors_test_file(&test.doors, "wal/0000.wal", &len);
+    /* The record header is 64 bytes, the batch's 61: the third batch of t-1 (offsets 10 to 14). */
+    uint64_t at = find_bytes(bytes, len, "t-1@10 ") / 64 * 64 - 64;
+    while (memcmp(bytes + at, bytes + 4096, 4) != 0)
+        at -= 64;
+    mem_free(bytes);
+    doors_test_overwrite(&test.doors, "wal/0000.wal", at + 20, "damage", 6);
+    struct storage *storage;
+    struct storage_hooks hooks = { 0 };
+    for (int accept = 0; accept < 2; accept++) {
+        mem_free(test.doors.said);
+        test.doors.said = mem_strdup("");
+        test.config.accept_loss = accept;
+        if (accept)
+            storage_test_open(&test);
+        else
+            cr_assert_eq(storage_open(&storage, &test.config, &test.doors.doors, &hooks), -EUCLEAN);
+        cr_assert(doors_test_said(&test.doors, "acknowledged data in ["));
+        cr_assert(doors_test_said(&test.doors, "lost: t-0: offsets 15 to at least 20"), "%s",
+            test.doors.said);
+        cr_assert(doors_test_said(&test.doors, "lost: t-1: offsets 10 to at least 19"));
+        cr_assert(!doors_test_said(&test.doors, "t-2"));
+        cr_assert(doors_test_said(&test.doors, "lost: 1 changes of committed offsets"));
+    }
+    cr_assert_eq(storage_test_log(&test, "t", 0)->high_watermark, 15);
+    cr_assert_eq(storage_test_log(&test, "t", 1)->high_watermark, 10);
+    cr_assert_eq(storage_test_log(&test, "t", 0)->leader_epoch, 1);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    cr_assert_eq(storage_test_append(&test, storage_test_log(&test, "t", 0), 5, -1), 0);
+    storage_test_end(&test);
+}
+
+/* What would pass for a directory that was never finished: it must not be made anew. */
+TEST(faults, a_format_that_is_gone_is_not_taken_for_a_new_directory)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    unit_put(&unit.unit, STORE_GROUP, bytes_text("group"), bytes_text("v"));
+    unit_test_commit(&test, &unit);
+    storage_test_wait(&test, &unit.done);
+    unit_test_end(&unit);
+    storage_test_crash(&test);
+    doors_test_overwrite(&test.doors, "millrace.format", 0, "\0", 1);
+    struct storage *storage;
+    struct storage_hooks hooks = { 0 };
+    cr_assert_eq(storage_open(&storage, &test.config, &test.doors.doors, &hooks), -EPROTO);
+    cr_assert(doors_test_said(&test.doors, "does not name a format"));
+    doors_test_overwrite(&test.doors, "millrace.format", 0, "3", 1);
+    storage_test_open(&test);
+    struct bytes value;
+    cr_assert(store_get(test.storage, STORE_GROUP, bytes_text("group"), &value, NULL));
     storage_test_end(&test);
 }
 

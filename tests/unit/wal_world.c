@@ -167,7 +167,7 @@ int world_try_open(struct world *world)
     world->group_is_open = false;
     world->moved = world->space = world->pressure = world->failed = 0;
     struct wal_events events = { world, event_moved, event_space, event_pressure, event_failed };
-    struct wal_replay replay = { world, replay_check, replay_record };
+    struct wal_replay replay = { world, replay_check, replay_record, NULL };
     int status = wal_open(&world->wal, &world->config, &world->sim.doors, &events, world->from,
         &replay, &world->found);
     if (status == 0)

@@ -29,7 +29,7 @@ SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
 SETTINGS = {"wal.file.bytes": 1 << 20, "checkpoint.interval.ms": 1000}
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 OFFSET_COMMIT, OFFSET_FETCH = 8, 9
-CORRUPT_MESSAGE = 2
+CORRUPT_MESSAGE, OUT_OF_RANGE = 2, 1
 
 
 def expect(condition, what):
@@ -81,19 +81,20 @@ def fill(broker, round_):
             commit_offset(connection, f"group-{i}", "plain", 0, 10 * round_ + i)
 
 
-def read_partition(connection, topic, partition, known=None):
-    """[(base, last, bytes)], {base of each batch that is CORRUPT_MESSAGE}. `known`: the batches as they were."""
+def read_partition(connection, topic, partition, known=None, refused=None):
+    """[(base, last, bytes)], {base of each batch that is CORRUPT_MESSAGE}. `known`: the batches as they were;
+    `refused`: from this offset on the log is refused, and the log may not know its end."""
     found, corrupt, offset = [], set(), 0
     end = known[-1][1] + 1 if known else None
     while end is None or offset < end:
         error, high_watermark, data = probe.fetch(connection, topic, partition, offset, wait_ms=0)
-        if error == CORRUPT_MESSAGE and known:
+        if known and (error == CORRUPT_MESSAGE or (error == OUT_OF_RANGE and refused is not None and offset > refused)):
             batch = next(batch for batch in known if batch[1] >= offset)
             corrupt.add(batch[0])
             offset = batch[1] + 1
             continue
         expect(error == 0, f"{topic}-{partition} at {offset}: error {error}, high watermark {high_watermark}")
-        if known:
+        if known and refused is None:
             expect(high_watermark == end, f"{topic}-{partition}: high watermark {high_watermark}, was {end}")
         batches = batches_of(data)
         if end is None and offset >= high_watermark:
@@ -177,7 +178,9 @@ def read_back(broker, known, offsets, report):
     damaged = 0
     with socket.create_connection((broker.host, broker.port), timeout=10) as connection:
         for (topic, partition), batches in known.items():
-            found, corrupt = read_partition(connection, topic, partition, batches)
+            refused = next(log.get("refused_from") for log in report["logs"]
+                           if (log["topic"], log["partition"]) == (topic, partition))
+            found, corrupt = read_partition(connection, topic, partition, batches, refused)
             expect([batch for batch in batches if batch[0] not in corrupt] == found,
                    f"{topic}-{partition}: what was read is not what was written")
             for base, last, _ in batches:
