@@ -13,6 +13,9 @@
  * sync may wait as it asked to, a Produce without acks needs no answer. The time is the thread's
  * CPU time, and what was slow is tried again, since the first time pays for cold caches and pages.
  *
+ * At last each array of each API's newest version gets a thousand elements, and sixteen thousand,
+ * all different: the time may grow as they do, not with their square.
+ *
  * Nothing is random: the same table each time. `bad_inputs [API-KEY]` for one API.
  */
 #include <errno.h>
@@ -36,10 +39,13 @@ enum {
     TAIL_SIZE = 4096, /* bytes behind a count that claims them all */
     DECODE_MIN = 16 * 1024,
     DECODE_FACTOR = 4,
-    REQUEST_SIZE = 2048,     /* at most: struct request and struct connection */
-    LARGE = 1024,            /* a frame whose bytes matter beside the 16 KiB */
-    SLOW_NS = 1000 * 1000,   /* is tried again ... */
-    SLOW_RETRIES = 3,        /* ... so often, the least counts */
+    REQUEST_SIZE = 2048,   /* at most: struct request and struct connection */
+    LARGE = 1024,          /* a frame whose bytes matter beside the 16 KiB */
+    SLOW_NS = 1000 * 1000, /* is tried again ... */
+    SLOW_RETRIES = 3,      /* ... so often, the least counts */
+    CROWD_FEW = 1000,
+    CROWD_MANY = 16000,
+    CROWD_FREE_NS = 200 * 1000 * 1000, /* below it the growth does not matter */
     LIMIT_NS = 20 * SLOW_NS, /* of the least: far above what any machine needs, even sanitized */
 };
 
@@ -57,7 +63,7 @@ struct table {
     uint64_t count, closed, answered, waiting, silent, unheard;
     uint64_t in_house;
     struct grammar_known known; /* what the house answered while it was furnished */
-    struct worst time, decode, large, whole;
+    struct worst time, decode, large, whole, crowd;
     const struct api_schema *api;
     int16_t version;
     const char *kind;
@@ -458,6 +464,54 @@ static void wrong_version(struct table *t, const struct api_schema *api, int16_t
     arena_done(&arena);
 }
 
+/* ---- crowded arrays ---- */
+
+/* CPU time for a request whose `which`th array has `count` elements; 0: it has no such array. */
+static int64_t crowd_once(
+    struct table *t, const struct api_schema *api, size_t which, int32_t count)
+{
+    struct arena arena;
+    struct out out = { 0 };
+    arena_init(&arena, 64 << 20);
+    struct grammar grammar = {
+        .random = random_seeded(7), .arena = &arena, .version = t->version, .full = true
+    };
+    void *body = arena_alloc(&arena, api->request->body->size);
+    int64_t took = 0;
+    close_house(t);
+    open_house(t);
+    grammar_fill(&grammar, api->request->body, body);
+    (void)grammar_bind(&t->known, &arena, api->request->body, t->version, body);
+    if (grammar_crowd(&grammar, api->request->body, body, which, count) &&
+        request_encode(api, t->version, 9, bytes_text("crowd"), body, &out) == 0) {
+        int64_t start = cpu_ns();
+        house_send(&t->house.clients[0], out.data, out.len);
+        house_turn(&t->house);
+        took = cpu_ns() - start;
+        t->count++;
+    }
+    out_done(&out);
+    arena_done(&arena);
+    return took;
+}
+
+static void crowds(struct table *t, const struct api_schema *api)
+{
+    t->api = api;
+    t->version = api->served.max;
+    t->kind = "crowded array";
+    for (t->detail = 0;; t->detail++) {
+        int64_t few = crowd_once(t, api, t->detail, CROWD_FEW);
+        if (few == 0)
+            return;
+        int64_t many = crowd_once(t, api, t->detail, CROWD_MANY);
+        note_worst(t, &t->crowd, (double)many / 1000000);
+        int64_t square = few * (CROWD_MANY / CROWD_FEW) * (CROWD_MANY / CROWD_FEW);
+        if (many > CROWD_FREE_NS && many > square / 2)
+            complain(t, "its time grows with the square of the elements");
+    }
+}
+
 static void report(const struct table *t)
 {
     printf("%" PRIu64 " bad inputs: %" PRIu64 " closed, %" PRIu64 " answered, %" PRIu64
@@ -467,6 +521,8 @@ static void report(const struct table *t)
     printf("most memory to decode one %.0f bytes: %s\n", t->decode.value, t->decode.what);
     printf("worst amplification of decoding, above 1 KiB %.2f bytes per byte: %s\n", t->large.value,
         t->large.what);
+    printf("worst CPU time of %d elements in one array %.1f ms: %s\n", CROWD_MANY, t->crowd.value,
+        t->crowd.what);
     printf("most memory for one with all that it set off %.0f bytes: %s\n", t->whole.value,
         t->whole.what);
 }
@@ -482,6 +538,10 @@ int main(int argc, char **argv)
             continue;
         for (int16_t v = schema->served.min; v <= schema->served.max; v++)
             wrong_version(&table, schema, v);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (argc == 1 || strtol(argv[1], NULL, 10) == apis[i].key)
+            crowds(&table, api_schema_find(apis[i].key));
     }
     close_house(&table);
     report(&table);

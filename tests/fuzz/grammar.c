@@ -387,6 +387,62 @@ bool grammar_change(struct grammar *g, const struct struct_table *table, void *b
     return true;
 }
 
+/* ---- crowd ---- */
+
+struct crowd {
+    struct arena *arena;
+    size_t which, seen;
+    struct place place;
+    int32_t number; /* of the element whose values become its own */
+};
+
+static void find_array(void *context, const struct place *place)
+{
+    struct crowd *crowd = context;
+    if (place->count && crowd->seen++ == crowd->which)
+        crowd->place = *place;
+}
+
+static void become_own(void *context, const struct place *place)
+{
+    struct crowd *crowd = context;
+    char text[16];
+    if (place->count)
+        return;
+    if (place->field->type == FIELD_STRING) {
+        int len = snprintf(text, sizeof(text), "n%d", crowd->number);
+        struct bytes run = bytes_of(arena_copy(crowd->arena, text, (size_t)len), (size_t)len);
+        if (run.data)
+            memcpy(place->at, &run, sizeof(run));
+    } else if (place->field->type == FIELD_INT32) {
+        memcpy(place->at, &crowd->number, sizeof(crowd->number));
+    }
+}
+
+bool grammar_crowd(
+    struct grammar *g, const struct struct_table *table, void *body, size_t which, int32_t count)
+{
+    struct crowd crowd = { .arena = g->arena, .which = which };
+    visit(table, g->version, body, find_array, &crowd);
+    const struct field *field = crowd.place.field;
+    if (!field)
+        return false;
+    char *elements = arena_alloc(g->arena, (size_t)count * size_of(field));
+    if (!elements)
+        return false;
+    for (crowd.number = 0; crowd.number < count; crowd.number++) {
+        char *at = elements + (size_t)crowd.number * size_of(field);
+        fill_value(g, field, at);
+        if (field->type == FIELD_STRUCT)
+            visit(field->child, g->version, at, become_own, &crowd);
+        else
+            become_own(&crowd, &(struct place){ field, at, NULL });
+    }
+    memcpy(crowd.place.at, &elements, sizeof(elements));
+    *crowd.place.count = count;
+    return true;
+}
+
 /* ---- learn ---- */
 
 static void learn_member(struct grammar_known *known, struct bytes id)

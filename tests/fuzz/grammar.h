@@ -30,6 +30,11 @@ void grammar_fill(struct grammar *grammar, const struct struct_table *table, voi
 /* One field of `body` becomes something else; false if it has none. */
 bool grammar_change(struct grammar *grammar, const struct struct_table *table, void *body);
 
+/* The `which`th array of `body` gets `count` elements, alike but for their texts and numbers, which
+ * are each another's. False: it has no such array, or the arena ended. */
+bool grammar_crowd(struct grammar *grammar, const struct struct_table *table, void *body,
+    size_t which, int32_t count);
+
 enum { GRAMMAR_KNOWN = 4, GRAMMAR_NAME_SIZE = 128 };
 
 /* What the broker has said last. Zeroed: nothing yet. */
