@@ -133,7 +133,8 @@ struct broker_config {
     int32_t socket_backlog;
     int32_t connections_max, connections_per_ip_max;
     int32_t accept_rate_max;
-    int64_t connections_max_idle_ms; /* -1: never */
+    int64_t connections_max_idle_ms;          /* -1: never */
+    int64_t connections_first_request_max_ms; /* -1: never */
     struct address_limit *address_limits;
     size_t address_limit_count;
 

@@ -6,7 +6,7 @@
  * 3 that people's files still hold; the words are ours. A default of ours that differs from
  * Kafka's: see listeners, node.id, socket.*.buffer.bytes, socket.listen.backlog.size. Our own keys:
  * durability*, memory.limit, wal.*, checkpoint.interval.ms, disk*, connection.inflight.*,
- * replication.factor.clamp, request.arena.max.bytes, log.level.
+ * connections.first.request.max.ms, replication.factor.clamp, request.arena.max.bytes, log.level.
  *
  * To add a key: one row here in its place by name (test_config checks the order), a field in struct
  * broker_config if it is obeyed.
@@ -146,6 +146,9 @@ static const struct config_key keys[] = {
         inflight_bytes_max, "Bytes of those requests (one larger alone is fine)."),
     NUMBER("connection.inflight.requests.max", INT, "64", 1, 65536, INT32, inflight_requests_max,
         "Requests of one connection that are handled at a time; at the limit its reading pauses."),
+    NUMBER("connections.first.request.max.ms", LONG, "60000", -1, INT64_MAX, INT64,
+        connections_first_request_max_ms,
+        "A connection without a whole request for so long after it came is closed; -1: never."),
     NUMBER("connections.max.idle.ms", LONG, "600000", -1, INT64_MAX, INT64, connections_max_idle_ms,
         "A connection without a request for this long is closed; -1: never."),
     UNUSED_NUMBER("connections.max.reauth.ms", LONG, "0", INT64_MIN, INT64_MAX, WHY_SASL),

@@ -71,17 +71,37 @@ bool connection_idle(const struct connection *connection)
     return connection->request_count == 0 && connection->unsent == 0;
 }
 
+/* When the connection has been silent too long, or its first request is due; INT64_MAX: never. */
+static int64_t idle_deadline(const struct connection *connection)
+{
+    const struct broker_config *config = connection->broker->config;
+    int64_t idle_ms = config->connections_max_idle_ms, at = INT64_MAX;
+    int64_t first_ms = config->connections_first_request_max_ms;
+    static const int64_t ms_max = INT64_MAX / 4 / CLOCK_NS_PER_MS; /* a time, and no overflow */
+    if (idle_ms >= 0 && idle_ms < ms_max)
+        at = connection->active_ns + idle_ms * CLOCK_NS_PER_MS;
+    if (connection->heard || first_ms < 0 || first_ms >= ms_max)
+        return at;
+    int64_t first = connection->created_ns + first_ms * CLOCK_NS_PER_MS;
+    return first < at ? first : at;
+}
+
+static void idle_watch(struct connection *connection, int64_t at)
+{
+    if (at != INT64_MAX)
+        timer_set(connection->broker->doors->timers, &connection->idle, at);
+}
+
 static void idle_fire(struct timer *timer)
 {
     struct connection *connection = container_of(timer, struct connection, idle);
-    struct broker *broker = connection->broker;
-    int64_t idle_ns = broker->config->connections_max_idle_ms * CLOCK_NS_PER_MS;
-    int64_t now = now_ns(connection), at = connection->active_ns + idle_ns;
-    if (at <= now && connection->request_count == 0) {
+    int64_t at = idle_deadline(connection), now = now_ns(connection);
+    if (at > now)
+        idle_watch(connection, at);
+    else if (connection->request_count == 0)
         connection_fail(connection, NULL);
-        return;
-    }
-    timer_set(broker->doors->timers, timer, at > now ? at : now + idle_ns);
+    else /* it waits for its answers */
+        idle_watch(connection, now + second_ns);
 }
 
 struct connection *connection_create(struct broker *broker, struct transport *transport,
@@ -101,11 +121,9 @@ struct connection *connection_create(struct broker *broker, struct transport *tr
     list_append(&broker->connections, &connection->link);
     broker->connection_count++;
     broker->counters.connections++;
-    connection->active_ns = now_ns(connection);
+    connection->active_ns = connection->created_ns = now_ns(connection);
     connection->idle.fire = idle_fire;
-    if (broker->config->connections_max_idle_ms >= 0)
-        timer_set(broker->doors->timers, &connection->idle,
-            connection->active_ns + broker->config->connections_max_idle_ms * CLOCK_NS_PER_MS);
+    idle_watch(connection, idle_deadline(connection));
     return connection;
 }
 
@@ -278,6 +296,7 @@ static int complain_input(struct connection *connection, int status)
 static int handle_frame(struct connection *connection, struct frame *frame)
 {
     release_reserved(connection);
+    connection->heard = true;
     return request_begin(connection, frame);
 }
 

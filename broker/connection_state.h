@@ -48,8 +48,10 @@ struct connection {
     size_t held_first, held_count, held_capacity;
 
     struct timer idle;
-    int64_t active_ns; /* the last time bytes came or went */
-    int64_t sent_ns;   /* the last time bytes went, or began to wait */
+    bool heard;         /* a whole request has come */
+    int64_t created_ns; /* for the first one's deadline */
+    int64_t active_ns;  /* the last time bytes came or went */
+    int64_t sent_ns;    /* the last time bytes went, or began to wait */
     char peer[CONNECTION_PEER_SIZE], client_host[CONNECTION_PEER_SIZE];
 };
 

@@ -349,6 +349,24 @@ TEST(connection, idle_ones_are_closed)
     indoors_close(&world);
 }
 
+/* Bytes that come are no request: whoever sends them one by one is closed too. */
+TEST(connection, the_first_request_has_a_deadline)
+{
+    struct indoors world;
+    indoors_open(&world, "connections.first.request.max.ms=2000\n");
+    struct indoors_client *silent = indoors_connect(&world), *slow = indoors_connect(&world);
+    struct indoors_client *good = indoors_connect(&world);
+    ask_versions(good, 0, 1);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_eq(silent->connection != NULL, i < 4, "after %d ms", i * 500);
+        cr_assert_eq(slow->connection != NULL, i < 4);
+        indoors_send(slow, "\0\0\0\x10\0\x12" + i, 1);
+        indoors_pass(&world, 500);
+    }
+    cr_assert_not_null(good->connection, "after the first there is only connections.max.idle.ms");
+    indoors_close(&world);
+}
+
 /* ---- memory ---- */
 
 static void announce(struct indoors_client *client, uint32_t size)
@@ -392,7 +410,7 @@ TEST(connection, who_holds_memory_and_stalls_is_closed_when_others_wait)
 {
     enum { SIZE = 20 << 20 };
     struct indoors world;
-    indoors_open(&world, "");
+    indoors_open(&world, "connections.first.request.max.ms=-1\n");
     struct indoors_client *first = indoors_connect(&world), *second = indoors_connect(&world);
     announce(first, SIZE);
     indoors_pass(&world, 60000);
