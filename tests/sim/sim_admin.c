@@ -6,6 +6,8 @@
  * told is certain, what was not answered is not.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "protocol/base/mem.h"
@@ -17,6 +19,9 @@ enum {
     CREATE_WITH_IDS = 7,
     DELETE_BY_ID = 6,
     RESOURCE_TOPIC = 2,
+    RESOURCE_GROUP = 32,
+    SETTING_LEAST = 45000, /* of consumer.session.timeout.ms */
+    SETTING_MOST = 60000,
     PARTITIONS_LIMIT = 6, /* that topics grow to */
 };
 
@@ -25,6 +30,8 @@ struct sim_admin {
     int made;             /* stable topics that are known to be there */
     bool busy;
     char cluster_id[64];
+    /* A value of its own that only grows: asked for last, and promised by an answer; 0: none. */
+    int32_t setting_asked, setting_promised;
 };
 
 struct admin_call {
@@ -32,7 +39,8 @@ struct admin_call {
     int slot;
     struct ledger_topic *topic;
     int32_t count;
-    bool sure; /* the name was there, and nobody deletes it */
+    bool sure;       /* the name was there, and nobody deletes it */
+    int32_t setting; /* asked for, or promised when it was asked about */
 };
 
 static struct sim_admin *admin_of(struct client *client)
@@ -274,6 +282,101 @@ static void describe_configs(struct sim_admin *admin, int slot)
         client_version(client, API_DESCRIBE_CONFIGS, 1), &request, false);
 }
 
+/* ---- a value set at run time ---- */
+
+static struct bytes setting_name(struct sim_admin *admin)
+{
+    return bytes_text(admin->client.name);
+}
+
+static void setting_set(struct client *client, struct call *base, void *body)
+{
+    struct admin_call *call = container_of(base, struct admin_call, call);
+    const struct incremental_alter_configs_response *answer = body;
+    struct world *w = client->world;
+    if (answer) {
+        int16_t error = answer->responses[0].error_code;
+        if (!error)
+            admin_of(client)->setting_promised = call->setting;
+        else if (!passes(w, error))
+            world_fail(w, "%s: a value could not be set: %s", client->name, error_name(error));
+        w->totals->settings_set += !error;
+    }
+    mem_free(call);
+}
+
+static void set_setting(struct sim_admin *admin)
+{
+    struct client *client = &admin->client;
+    struct world *w = client->world;
+    struct incremental_alter_configs_request request;
+    char text[16];
+    if (admin->setting_asked == SETTING_MOST)
+        return;
+    struct admin_call *call = call_make(0, NULL, setting_set);
+    admin->setting_asked = admin->setting_asked ? admin->setting_asked + 1 : SETTING_LEAST;
+    call->setting = admin->setting_asked;
+    (void)snprintf(text, sizeof(text), "%" PRId32, call->setting);
+    codec_defaults(&incremental_alter_configs_request_message, &request);
+    request.resources_count = 1;
+    request.resources =
+        scratch_array(w, &incremental_alter_configs_request_alter_configs_resource_table, 1);
+    request.resources->resource_type = RESOURCE_GROUP;
+    request.resources->resource_name = setting_name(admin);
+    request.resources->configs_count = 1;
+    request.resources->configs =
+        scratch_array(w, &incremental_alter_configs_request_alterable_config_table, 1);
+    request.resources->configs->name = bytes_text("consumer.session.timeout.ms");
+    request.resources->configs->value = bytes_text(text);
+    client_send(client, &call->call, API_INCREMENTAL_ALTER_CONFIGS,
+        client_version(client, API_INCREMENTAL_ALTER_CONFIGS, 0), &request, false);
+}
+
+/* What was promised is there, and nothing that was not asked for. */
+static void setting_told(struct client *client, struct call *base, void *body)
+{
+    struct admin_call *call = container_of(base, struct admin_call, call);
+    const struct describe_configs_response *answer = body;
+    struct sim_admin *admin = admin_of(client);
+    if (answer) {
+        const struct describe_configs_response_resource_result *row = answer->results[0].configs;
+        char text[16] = "";
+        if (answer->results[0].error_code || row->value.len >= sizeof(text))
+            world_fail(client->world, "%s: its value is not told", client->name);
+        memcpy(text, row->value.data, row->value.len);
+        long told = strtol(text, NULL, 10);
+        bool own = row->config_source == 8; /* else the default */
+        if ((own && (told < call->setting || told > admin->setting_asked)) ||
+            (!own && call->setting))
+            world_fail(client->world,
+                "%s: %ld is told (source %d); %" PRId32 " was promised, %" PRId32 " asked for",
+                client->name, told, row->config_source, call->setting, admin->setting_asked);
+        client->world->totals->settings_told += own;
+        if (own && told > admin->setting_promised)
+            admin->setting_promised = (int32_t)told; /* what was told may not go */
+    }
+    mem_free(call);
+}
+
+static void ask_setting(struct sim_admin *admin)
+{
+    struct client *client = &admin->client;
+    struct world *w = client->world;
+    struct admin_call *call = call_make(0, NULL, setting_told);
+    struct describe_configs_request request;
+    struct bytes key = bytes_text("consumer.session.timeout.ms");
+    call->setting = admin->setting_promised;
+    codec_defaults(&describe_configs_request_message, &request);
+    request.resources_count = 1;
+    request.resources = scratch_array(w, &describe_configs_request_resource_table, 1);
+    request.resources->resource_type = RESOURCE_GROUP;
+    request.resources->resource_name = setting_name(admin);
+    request.resources->configuration_keys = &key;
+    request.resources->configuration_keys_count = 1;
+    client_send(client, &call->call, API_DESCRIBE_CONFIGS,
+        client_version(client, API_DESCRIBE_CONFIGS, 1), &request, false);
+}
+
 static void groups_listed(struct client *client, struct call *call, void *body)
 {
     const struct list_groups_response *answer = body;
@@ -367,7 +470,7 @@ static void grow_some(struct sim_admin *admin)
 static void look_around(struct sim_admin *admin)
 {
     struct world *w = admin->client.world;
-    switch (random_below(&w->random, 6)) {
+    switch (random_below(&w->random, 8)) {
     case 0: sim_metadata_ask(&admin->client, METADATA_ALL, false); break;
     case 1:
         sim_metadata_ask(&admin->client, (int)world_pick(w, SLOT_AUTO_A, SLOT_AUTO_B), true);
@@ -378,6 +481,8 @@ static void look_around(struct sim_admin *admin)
             describe_configs(admin, SLOT_SYNCED);
         break;
     case 4: list_groups(admin); break;
+    case 5: set_setting(admin); break;
+    case 6: ask_setting(admin); break;
     default: describe_group(admin);
     }
 }

@@ -247,6 +247,8 @@ static int print_clients(const struct totals *t, bool must)
         { "topics made by asking", t->auto_created },
         { "topics grown", t->grown },
         { "descriptions", t->described },
+        { "values set at run time", t->settings_set },
+        { "values told", t->settings_told },
     };
     return print_rows(rows, ARRAY_COUNT(rows), must);
 }

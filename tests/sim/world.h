@@ -38,7 +38,7 @@ struct totals {
     /* groups */
     uint64_t joins, rebalances, expired, left, commits, commits_refused, offset_fetches;
     /* topics */
-    uint64_t created, deleted, auto_created, grown, described;
+    uint64_t created, deleted, auto_created, grown, described, settings_set, settings_told;
     struct storage_stats storage;
     struct sim_counts sim;
 };
