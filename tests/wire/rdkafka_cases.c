@@ -488,17 +488,115 @@ static void case_admin(void)
     EXPECT(topic_create(1, 1, NULL) == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, "name");
 }
 
-/* A transactional producer is told at once that there are no transactions. */
-static void case_no_transactions(void)
+/* ---- transactions -------------------------------------------------------------------------- */
+
+#define FINE(call)                                                                                 \
+    do {                                                                                           \
+        rd_kafka_error_t *problem = (call);                                                        \
+        EXPECT(!problem, "%s", rd_kafka_error_string(problem));                                    \
+    } while (0)
+
+static rd_kafka_t *transactional(void)
 {
     rd_kafka_t *rk =
         client(RD_KAFKA_PRODUCER, (const char *[]){ "transactional.id", topic, NULL }, NULL, NULL);
-    int64_t began = now_ms();
-    rd_kafka_error_t *error = rd_kafka_init_transactions(rk, PATIENCE_MS);
-    EXPECT(error, "it works");
-    EXPECT(rd_kafka_error_is_fatal(error), "%s", rd_kafka_error_string(error));
-    EXPECT(now_ms() - began < 5000, "%" PRId64 " ms", now_ms() - began);
+    FINE(rd_kafka_init_transactions(rk, PATIENCE_MS));
+    return rk;
+}
+
+/* Three values in a transaction, one for each partition. */
+static void send_all(rd_kafka_t *rk, const char *value, bool commits)
+{
+    FINE(rd_kafka_begin_transaction(rk));
+    for (int32_t p = 0; p < 3; p++)
+        send_value(rk, p, value);
+    flush(rk); /* an abort would drop what was not sent yet */
+    if (commits)
+        FINE(rd_kafka_commit_transaction(rk, PATIENCE_MS));
+    else
+        FINE(rd_kafka_abort_transaction(rk, PATIENCE_MS));
+}
+
+/* What a reader of `isolation` sees of the partition, up to its end: "one two ". */
+static void expect_values(int32_t partition, const char *isolation, const char *expected)
+{
+    char seen[200] = "";
+    rd_kafka_t *rk = reader(partition, RD_KAFKA_OFFSET_BEGINNING,
+        (const char *[]){ "group.id", "g", "enable.partition.eof", "true", "isolation.level",
+            isolation, "enable.auto.commit", "false", NULL });
+    int64_t end = now_ms() + PATIENCE_MS;
+    while (now_ms() < end) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+        if (!message)
+            continue;
+        bool eof = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+        EXPECT(eof || !message->err, "%s", rd_kafka_message_errstr(message));
+        size_t len = strlen(seen);
+        if (!eof)
+            (void)snprintf(seen + len, sizeof(seen) - len, "%.*s ", (int)message->len,
+                (const char *)message->payload);
+        rd_kafka_message_destroy(message);
+        if (eof)
+            break;
+    }
+    rd_kafka_consumer_close(rk);
+    rd_kafka_destroy(rk);
+    EXPECT(strcmp(seen, expected) == 0, "partition %d, %s: \"%s\"", partition, isolation, seen);
+}
+
+static void case_transactions(void)
+{
+    topic_make(3, NULL);
+    rd_kafka_t *rk = transactional();
+    send_all(rk, "one", true);
+    send_all(rk, "two", false);
+    send_all(rk, "three", true);
+    FINE(rd_kafka_begin_transaction(rk));
+    send_value(rk, 1, "four");
+    flush(rk);
+    for (int32_t p = 0; p < 3; p++)
+        expect_values(p, "read_committed", "one three ");
+    expect_values(0, "read_uncommitted", "one two three ");
+    expect_values(1, "read_uncommitted", "one two three four ");
+    FINE(rd_kafka_commit_transaction(rk, PATIENCE_MS));
+    expect_values(1, "read_committed", "one three four ");
+    rd_kafka_destroy(rk);
+}
+
+static void case_fencing(void)
+{
+    topic_make(3, NULL);
+    rd_kafka_t *zombie = transactional();
+    FINE(rd_kafka_begin_transaction(zombie));
+    send_value(zombie, 0, "zombie");
+    flush(zombie);
+    rd_kafka_t *rk = transactional();
+    send_all(rk, "good", true);
+    send_value(zombie, 1, "late");
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(zombie, PATIENCE_MS);
+    EXPECT(error && rd_kafka_error_is_fatal(error), "a zombie commits: %s",
+        error ? rd_kafka_error_string(error) : "no error");
     rd_kafka_error_destroy(error);
+    expect_values(0, "read_committed", "good ");
+    expect_values(1, "read_committed", "good ");
+    expect_values(1, "read_uncommitted", "good ");
+    rd_kafka_destroy(zombie);
+    rd_kafka_destroy(rk);
+}
+
+/* A transaction in the topic LEAVE_OPEN_TOPIC that nobody ends for long. */
+static void case_leave_open(void)
+{
+    const char *name = getenv("LEAVE_OPEN_TOPIC");
+    EXPECT(name, "LEAVE_OPEN_TOPIC says where");
+    (void)snprintf(topic, sizeof(topic), "%s", name);
+    rd_kafka_t *rk = client(RD_KAFKA_PRODUCER,
+        (const char *[]){ "transactional.id", topic, "transaction.timeout.ms", "300000", NULL },
+        NULL, NULL);
+    FINE(rd_kafka_init_transactions(rk, PATIENCE_MS));
+    FINE(rd_kafka_begin_transaction(rk));
+    send_value(rk, 0, "open");
+    flush(rk);
     rd_kafka_destroy(rk);
 }
 
@@ -517,7 +615,9 @@ static const struct {
     { "long_poll", case_long_poll },
     { "offsets_for_times", case_offsets_for_times },
     { "admin", case_admin },
-    { "no_transactions", case_no_transactions },
+    { "transactions", case_transactions },
+    { "fencing", case_fencing },
+    { "leave_open", case_leave_open },
 };
 
 int main(int count, char **words)

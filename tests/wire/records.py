@@ -158,10 +158,14 @@ def test_topics_are_administrated():
     case("admin")
 
 
-def test_transactions_are_refused_at_once():
-    if "WIRE_BOOTSTRAP" in os.environ:
-        raise harness.Skip("that cluster has transactions")
-    case("no_transactions")
+def test_transactions():
+    """Committed, aborted, open: what readers of both kinds see."""
+    case("transactions")
+
+
+def test_fencing():
+    """A second producer of the same transactional id: the first cannot commit any more."""
+    case("fencing")
 
 
 def test_waiting_readers_cost_nothing():
