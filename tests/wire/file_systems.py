@@ -1,4 +1,4 @@
-"""file_systems.py - storage on other file systems than the one at hand: tmpfs, overlayfs, xfs, ext4.
+"""file_systems.py - storage on other file systems than the one at hand: tmpfs, ramfs, overlayfs, xfs, ext2, ext4.
 
 On each: the storage's unit tests, then a broker, with io_uring and with the plain disk, that is killed and
 recovers with everything acknowledged. Some of these take no O_DIRECT or no fallocate. And when they are
@@ -71,6 +71,19 @@ def storage_on(kind):
 
 def test_tmpfs():
     storage_on("tmpfs")
+
+
+def test_ramfs():
+    """Neither O_DIRECT nor fallocate, and it does not say how large it is."""
+    with mounts.mounted("ramfs", 0) as directory:
+        for disk in ("io_uring", "plain"):
+            broker_on(directory, disk)
+
+
+def test_ext2():
+    """No fallocate, no journal."""
+    only_long()
+    storage_on("ext2")
 
 
 def test_overlay():

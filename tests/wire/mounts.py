@@ -1,4 +1,4 @@
-"""mounts.py - small file systems of their own for tests: ext4, xfs, tmpfs, overlayfs.
+"""mounts.py - small file systems of their own for tests: ext4, ext2, xfs, tmpfs, ramfs, overlayfs.
 
 All in a mount namespace of this process, so they end with it, whatever happens.
 
@@ -55,7 +55,7 @@ def scratch():
 
 
 def make_image(kind, path, mb):
-    options = {"ext4": ["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"], "xfs": ["-q"]}
+    options = {"ext4": ["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"], "ext2": ["-q"], "xfs": ["-q"]}
     if not shutil.which(f"mkfs.{kind}"):
         raise harness.Skip(f"mkfs.{kind} is not here")
     with open(path, "wb") as file:
@@ -74,6 +74,8 @@ def mounted(kind, mb):
     try:
         if kind == "tmpfs":
             mount("-t", "tmpfs", "-o", f"size={mb}m", "tmpfs", directory)
+        elif kind == "ramfs":
+            mount("-t", "ramfs", "ramfs", directory)
         elif kind == "overlay":
             base = where / "base"
             base.mkdir()
