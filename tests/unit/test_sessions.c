@@ -70,6 +70,7 @@ TEST(sessions, their_memory_is_limited)
     cr_assert_leq(sessions.bytes, 4000);
     session_forget(&sessions, session, bytes_text("t"), NULL, 10);
     cr_assert_not_null(session_want(&sessions, session, &want));
+    sessions_done(&sessions);
     sessions_init(&sessions, &random, 0, 4000); /* no slots: none at all */
     cr_assert_null(make(&sessions, 1, 0));
     sessions_done(&sessions);
