@@ -560,8 +560,10 @@ static void finish_identity(struct broker_config *config, struct config_report *
             "this is the file of a controller; Millrace is a broker that needs none");
     text_list_done(&list);
     int64_t id = broker.set ? given_number(config, "broker.id") : -1;
-    if (id < 0)
+    if (id < 0) {
+        set_computed(config, "broker.id", mem_printf("%" PRId32, config->node_id));
         return;
+    }
     if (node.set && config->node_id != id)
         config_error(
             report, broker.where, "broker.id", broker.text, "node.id is %" PRId32, config->node_id);
@@ -574,8 +576,8 @@ static int64_t least(int64_t a, int64_t b)
 }
 
 /* memory.limit in shares: an eighth for large requests, an eighth for handling, a quarter for
- * answers, a sixteenth kept in the pool; the write-ahead ring, indexes and processors have the
- * rest. */
+ * answers, a sixteenth kept in the pool, a 32nd for fetch sessions; the write-ahead ring, indexes
+ * and processors have the rest. */
 static void finish_memory(
     struct broker_config *config, int64_t memory_available, struct config_report *report)
 {

@@ -142,6 +142,7 @@ TEST(handle_configs, the_broker_tells_every_key_and_which_are_read_only)
     cr_assert_eq(row->synonyms_count, 2);
     cr_assert(bytes_equal_text(row->synonyms[1].value, "1"));
     cr_assert_eq(row->synonyms[1].source, 5);
+    cr_assert(bytes_equal_text(find(result, "broker.id")->value, "7"));
     row = find(result, "auto.create.topics.enable");
     cr_assert(bytes_equal_text(row->value, "true"));
     cr_assert_eq(row->config_source, 5);
