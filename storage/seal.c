@@ -81,7 +81,6 @@ static void seal_settle(struct seal *seal)
     struct segment *segment = seal->segment;
     segment->claim.root = seal->footer.root;
     segment->claim.flags |= SEGMENT_ROOTED;
-    proof_add_span(&segment->proof, 0, segment->claim.size);
     seal->storage->checkpoint.changed = true;
     seal->storage->stats.seals++;
     if (segment->index.from > 0)

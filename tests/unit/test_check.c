@@ -218,7 +218,9 @@ TEST(overlay, shows_its_own_writes_over_what_lies_below)
     char pattern[10001] = "";
     memset(pattern, 'p', 10000);
     doors_test_overwrite(&test.doors, "there", 0, pattern, 10000);
+    doors_test_overwrite(&test.doors, "other", 0, pattern, 10000);
     struct disk *disk = disk_overlay_create(base);
+    char *other = mem_printf("%s/other", test.doors.dir);
     char *there = mem_printf("%s/there", test.doors.dir),
          *made = mem_printf("%s/made", test.doors.dir);
     struct disk_file *file;
@@ -240,6 +242,15 @@ TEST(overlay, shows_its_own_writes_over_what_lies_below)
     cr_assert(
         got == 10 && memcmp(bytes, "ppppp\0\0xyz", 10) == 0, "what was cut does not come back");
     disk->table->close(file);
+    cr_assert_eq(disk->table->open(disk, other, DISK_WRITE, &file), 0);
+    cr_assert_eq(disk->table->truncate(file, 5000), 0);
+    cr_assert_eq(disk->table->writev(file, 9000, &iov, 1), 0);
+    cr_assert_eq(disk->table->read(file, 4998, bytes, 5, &got), 0);
+    cr_assert(got == 5 && memcmp(bytes, "pp\0\0\0", 5) == 0);
+    cr_assert_eq(disk->table->read(file, 8995, bytes, 11, &got), 0);
+    cr_assert(got == 8 && memcmp(bytes, "\0\0\0\0\0xyz", 8) == 0);
+    disk->table->close(file);
+    mem_free(other);
     cr_assert_eq(disk->table->open(disk, made, DISK_WRITE | DISK_CREATE, &file), 0);
     cr_assert_eq(disk->table->writev(file, 0, &iov, 1), 0);
     cr_assert_eq(disk->table->size(file, &size), 0);
@@ -247,12 +258,12 @@ TEST(overlay, shows_its_own_writes_over_what_lies_below)
     disk->table->close(file);
     struct listed listed = { 0 };
     cr_assert_eq(disk->table->list(disk, test.doors.dir, list_name, &listed), 0);
-    cr_assert(listed.count == 2 && listed.made && listed.there);
+    cr_assert(listed.count == 3 && listed.made && listed.there);
     cr_assert_eq(disk->table->remove(disk, there), 0);
     cr_assert_eq(disk->table->open(disk, there, DISK_READ, &file), -ENOENT);
     listed = (struct listed){ 0 };
     cr_assert_eq(disk->table->list(disk, test.doors.dir, list_name, &listed), 0);
-    cr_assert(listed.count == 1 && listed.made);
+    cr_assert(listed.count == 2 && listed.made);
     disk->table->destroy(disk);
     uint8_t *below = doors_test_file(&test.doors, "there", &got);
     cr_assert(got == 10000 && memchr(below, 'x', got) == NULL, "nothing changed below");

@@ -331,6 +331,24 @@ TEST(seal, a_flipped_byte_costs_its_batch_and_is_said, .timeout = 60)
     storage_test_end(&test);
 }
 
+/* Not under the batch's checksum: what tells is that offsets have no holes. */
+TEST(seal, a_base_offset_that_is_a_little_larger_is_damage)
+{
+    struct storage_test test;
+    struct log *log = begin(&test);
+    struct segment *active = log->body->segments[2];
+    char *name = name_of(active, ".log");
+    int64_t offset = active->claim.base_offset + 3 * BATCH;
+    cr_assert_eq(storage_test_close(&test), 0);
+    uint8_t bytes[8];
+    be_put64(bytes, (uint64_t)offset + 4);
+    doors_test_overwrite(&test.doors, name, position_of(&test, name, offset), bytes, 8);
+    log = reopen(&test);
+    expect_damage(&test, log, offset, offset + BATCH);
+    mem_free(name);
+    storage_test_end(&test);
+}
+
 TEST(seal, damage_is_neither_cut_nor_sealed)
 {
     struct storage_test test;
@@ -382,7 +400,7 @@ TEST(seal, two_damages_are_two)
 
 /* Of a batch whose header is gone only the length of the hole can be known; a client's record that
  * looks like a batch must not be taken for one. */
-TEST(seal, a_batch_inside_a_record_is_not_taken_for_one)
+static void find_behind_fakes(int behind)
 {
     struct storage_test test;
     storage_test_setup(&test);
@@ -391,6 +409,7 @@ TEST(seal, a_batch_inside_a_record_is_not_taken_for_one)
     cr_assert_eq(storage_test_append(&test, log, BATCH, -1), 0);
     struct out inner = storage_test_batch(&test, log, 15, 2), outer = { 0 };
     batch_set_base_offset(inner.data, 15);
+    batch_set_leader_epoch(inner.data, 0);
     struct batch_builder builder = { 0 };
     struct batch_options options = batch_options_plain(CODEC_NONE);
     batch_builder_begin(&builder, &options);
@@ -407,13 +426,21 @@ TEST(seal, a_batch_inside_a_record_is_not_taken_for_one)
     unit_test_end(&unit);
     out_done(&inner);
     out_done(&outer);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < behind; i++)
         cr_assert_eq(storage_test_append(&test, log, BATCH, -1), 0);
     cr_assert_eq(storage_test_close(&test), 0);
     flip(&test, FIRST ".log", position_of(&test, FIRST ".log", 10) + 9, 1);
     log = reopen(&test);
     expect_damage(&test, log, 10, 20);
+    struct buffer *buffer;
+    cr_assert_eq(storage_test_read(&test, log, 15, 1, &buffer), -EBADMSG);
     storage_test_end(&test);
+}
+
+TEST(seal, a_batch_inside_a_record_is_not_taken_for_one)
+{
+    find_behind_fakes(3);
+    find_behind_fakes(0);
 }
 
 TEST(seal, a_file_that_lost_its_end_is_damaged_there)
