@@ -142,10 +142,15 @@ static void set_timer(struct server *server)
 static void turn(uv_prepare_t *prepare)
 {
     struct server *server = prepare->data;
+    struct broker *broker = server->broker;
+    bool room; /* sending gave back memory that somebody waits for */
     do {
-        broker_turn(server->broker);
+        broker_turn(broker);
+        size_t answers = broker->memory.answers;
         listeners_flush(&server->listeners);
-    } while (!list_empty(&server->broker->ready));
+        room = broker->memory.answers < answers &&
+               (!list_empty(&broker->hungry) || !list_empty(&broker->starving));
+    } while (room || !list_empty(&broker->ready));
     server->doors.disk->table->flush(server->doors.disk);
     set_timer(server);
 }

@@ -504,6 +504,55 @@ TEST(connection, handling_stops_when_memory_is_used_up)
     indoors_close(&world);
 }
 
+/* A few bytes ask for all topics. Many connections do, and none of them reads. */
+TEST(connection, long_answers_are_not_made_without_memory_for_them)
+{
+    enum { CLIENTS = 40, TOPICS = 200 };
+    struct indoors world;
+    struct arena arena;
+    struct create_topics_request create;
+    indoors_open(&world, "");
+    arena_init(&arena, 1 << 20);
+    codec_defaults(&create_topics_request_message, &create);
+    create.topics = codec_array(&arena, &create_topics_request_creatable_topic_table, TOPICS);
+    create.topics_count = TOPICS;
+    for (int i = 0; i < TOPICS; i++) {
+        char *name = arena_alloc(&arena, 16);
+        (void)snprintf(name, 16, "t%d", i);
+        create.topics[i].name = bytes_text(name);
+        create.topics[i].num_partitions = 1;
+        create.topics[i].replication_factor = 1;
+    }
+    struct indoors_client *first = indoors_connect(&world), *clients[CLIENTS];
+    indoors_request(first, API_CREATE_TOPICS, 4, 1, &create);
+    indoors_pass(&world, 1000);
+    cr_assert_eq(indoors_next(first), 1);
+    world.config.answers_bytes_max = 40000; /* an answer takes about 8,000 */
+    overrides_changed(world.broker->overrides);
+    struct metadata_request all;
+    codec_defaults(&metadata_request_message, &all);
+    all.topics_count = -1;
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = indoors_connect(&world);
+        clients[i]->read_max = 0;
+        indoors_request(clients[i], API_METADATA, 4, i, &all);
+        indoors_turn(&world);
+    }
+    cr_assert_gt(world.broker->memory.answers, 20000);
+    cr_assert_lt(world.broker->memory.answers, 40000);
+    ask_versions(first, 0, 2);
+    indoors_turn(&world);
+    cr_assert_eq(indoors_next(first), 2, "a short answer does not wait");
+    for (int i = 0; i < CLIENTS; i++)
+        clients[i]->read_max = SIZE_MAX;
+    for (int i = 0; i < CLIENTS; i++)
+        indoors_turn(&world);
+    for (int i = 0; i < CLIENTS; i++)
+        cr_assert_eq(indoors_next(clients[i]), i);
+    arena_done(&arena);
+    indoors_close(&world);
+}
+
 /* ---- bad input ---- */
 
 static void feed_garbage(struct indoors *world, struct random *random, size_t size, bool framed)
