@@ -73,6 +73,7 @@ struct recovery {
     bool in_group;
     uint64_t resumed_at;  /* the newest RESUME; the next lies above, so the walk ends */
     bool jumped;          /* over damage, to `from` */
+    bool began_before;    /* in the file before that of `from` */
     uint32_t incarnation; /* of the newest record that was accepted */
     bool telling;         /* the search tells of what is lost */
     /* everywhere */
@@ -438,6 +439,25 @@ static int jump_over_damage(struct recovery *recovery, bool *ret_resumed)
     return 0;
 }
 
+/* The file before that of `from` does not lead there: its own place was taken by a later one, of
+ * which the crash kept only a part. Then the file of `from` has had its turn in the same history,
+ * or a newer one, and says its chain itself. */
+static bool begin_again(struct recovery *recovery)
+{
+    struct wal_slot *slot = slot_of(recovery, number_of(recovery, recovery->from));
+    if (!recovery->began_before || recovery->at >= recovery->from || !slot ||
+        slot->head.incarnation < recovery->incarnation)
+        return false;
+    recovery->began_before = false;
+    recovery->slot->visited = false;
+    slot->visited = true;
+    (void)enter(recovery, first_lsn(recovery, slot->head.number));
+    recovery->end = recovery->at;
+    recovery->chain = recovery->end_chain = slot->head.chain;
+    recovery->in_group = false;
+    return true;
+}
+
 /* 0 with *ret_go: go on at recovery->at. 0 without: the log ends at recovery->end. */
 static int stop(
     struct recovery *recovery, const struct wal_record *record, enum finding finding, bool *ret_go)
@@ -461,6 +481,9 @@ static int stop(
         *ret_go = true;
         return accept(recovery, record, true);
     }
+    *ret_go = begin_again(recovery);
+    if (*ret_go)
+        return 0;
     /* Below `from` only what lies above it matters, and `from` was durable: with records up there
      * the way to them is damaged. */
     if (!BARRIER(WAL_DAMAGE))
@@ -503,8 +526,8 @@ static int walk(struct recovery *recovery)
 
 /* Stands at the first record of the file of `from`. Where that is its very beginning, the file may
  * not have had its turn yet and be a dead history's: the one before, if it is still there, has the
- * chain that tells. (It is: the only file that could have taken its place is a later one, and then
- * the file of `from` had its turn.) */
+ * chain that tells. (It is, or begin_again finds that it is not: only a later file can have taken
+ * its place, and then the file of `from` had its turn.) */
 static bool begin(struct recovery *recovery)
 {
     uint64_t number = number_of(recovery, recovery->from);
@@ -520,6 +543,7 @@ static bool begin(struct recovery *recovery)
         recovery->end = recovery->from;
         return resume_in_later_file(recovery);
     }
+    recovery->began_before = slot->head.number < number;
     slot->visited = true;
     (void)enter(recovery, first_lsn(recovery, slot->head.number));
     recovery->end = recovery->at;
