@@ -67,10 +67,7 @@ static int slot_load(struct disk *disk, const char *path, struct slot_head *ret,
     int status = disk->table->open(disk, path, DISK_WRITE, &file);
     if (status < 0)
         return status;
-    /* What is read now must not be gone after a power cut. */
-    status = BARRIER(SLOT_READ_SYNC) ? disk->table->sync(file) : 0;
-    if (status == 0)
-        status = disk->table->read(file, 0, head, sizeof(head), &len);
+    status = disk->table->read(file, 0, head, sizeof(head), &len);
     if (status < 0)
         goto close;
     status = len == 0 ? -ENOENT : -EUCLEAN;

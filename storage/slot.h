@@ -38,7 +38,7 @@ void slot_seal(struct out *out, const struct slot_head *head);
  * directory is synced too when the file is new. */
 int slot_write(
     struct disk *disk, const char *dir, uint64_t generation, struct bytes bytes) MUST_CHECK;
-/* Syncs, reads and checks both; gives the newest. -ENOENT: no valid one. ret_body: caller's to
+/* Reads and checks both; gives the newest. -ENOENT: no valid one. ret_body: caller's to
  * out_done. *ret_invalid: how many are there but not valid (a checkpoint that a crash cut short, or
  * damage). */
 int slot_read(struct disk *disk, const char *dir, struct slot_head *ret_head, struct out *ret_body,

@@ -229,7 +229,7 @@ static void unit_level(struct storage *storage, struct unit *unit)
     bool interval = false;
     /* Until the record of this start is durable nothing is promised below that: see recovery.c. */
     unit->durable = (unit->put_count > 0 && BARRIER(UNIT_PUT_DURABLE)) ||
-                    (wal_durable(storage->wal) < storage->start_lsn && BARRIER(START_DURABLE));
+                    wal_durable(storage->wal) < storage->start_lsn;
     for (size_t i = 0; i < unit->append_count; i++) {
         enum durability level = append_level(&unit->appends[i], unit->acks);
         unit->durable |= level == DURABILITY_FSYNC && BARRIER(UNIT_FSYNC);

@@ -90,7 +90,8 @@ static int header_at(
     if (batch_parse_header(bytes_of(header, BATCH_HEADER_SIZE), ret_view) != BATCH_OK ||
         !source_is_sane(verifier->source, place, ret_view))
         return -EBADMSG;
-    int32_t epoch = epoch_of(verifier, ret_view->base_offset);
+    /* Where the start of the log lies inside the batch, the epochs before it are forgotten. */
+    int32_t epoch = epoch_of(verifier, batch_last_offset(ret_view));
     return epoch >= 0 && epoch != ret_view->leader_epoch && BARRIER(READ_EPOCH) ? -EBADMSG : 0;
 }
 

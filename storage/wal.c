@@ -93,7 +93,8 @@ struct wal {
     uint64_t sync_target;
 
     uint64_t want_durable, want_interval;
-    uint64_t want_first; /* the least wish since nothing was wished for */
+    uint64_t want_interval_begun; /* as it was when the op in flight began */
+    uint64_t want_first;          /* the least wish since nothing was wished for */
     struct timer interval_timer, mark_timer, retry_timer;
     int64_t op_began_ns, op_ended_ns;
 
@@ -476,7 +477,8 @@ static void interval_settle(struct wal *wal)
         return;
     if (wal->want_interval <= wal->durable)
         timer_cancel(wal->doors->timers, &wal->interval_timer);
-    else /* wished for while the op ran, or after */
+    else if (wal->want_interval_begun <=
+             wal->durable) /* the rest was wished for while the op ran */
         timer_set(
             wal->doors->timers, &wal->interval_timer, wal->op_began_ns + wal->config.interval_ns);
 }
@@ -522,6 +524,7 @@ static void write_begin(struct wal *wal)
     wal->in_flight = piece;
     wal->writing = true;
     wal->op_began_ns = now_ns(wal);
+    wal->want_interval_begun = wal->want_interval;
     wal->stats.writes++;
     wal->stats.durable_writes += durable;
     wal->stats.bytes += piece.to - piece.from;
@@ -552,6 +555,7 @@ static void sync_begin(struct wal *wal)
 {
     wal->sync_target = wal->written;
     wal->op_began_ns = now_ns(wal);
+    wal->want_interval_begun = wal->want_interval;
     for (size_t i = 0; i < wal->files.count; i++) {
         struct wal_slot *slot = &wal->files.slots[i];
         if (!slot->unflushed)

@@ -28,8 +28,7 @@ void wal_file_head_encode(uint8_t *block, const struct wal_file_head *head)
     le_put64(block + 32, head->chain);
     le_put32(block + 40, head->incarnation);
     le_put32(block + FILE_HEAD_CRC, crc32c(0, block, FILE_HEAD_CRC));
-    if (BARRIER(WAL_FILE_HEAD_TWICE))
-        memcpy(block + WAL_FILE_HEAD_COPY, block, WAL_HEAD_SIZE);
+    memcpy(block + WAL_FILE_HEAD_COPY, block, WAL_HEAD_SIZE);
 }
 
 static int file_head_decode_copy(const uint8_t *at, struct wal_file_head *ret_head)

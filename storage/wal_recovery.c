@@ -272,7 +272,7 @@ static int header_at(struct recovery *recovery, struct wal_record *ret_record, b
     if (status < 0)
         return status;
     *ret_good = wal_record_decode(recovery->ring + position, ret_record, &recovery->format) &&
-                (!BARRIER(WAL_LSN) || ret_record->lsn == recovery->at) &&
+                ret_record->lsn == recovery->at &&
                 (!BARRIER(WAL_CHAIN) || ret_record->chain == recovery->chain) &&
                 /* a group is the caller's records and nothing else */
                 (!recovery->in_group || ret_record->type >= WAL_USER);

@@ -264,7 +264,7 @@ static void job_done(struct work_job *work)
     else if (job->space_dir)
         space_look(storage, job);
     job_forget(job);
-    if (failed && BARRIER(WRITEBACK_FAILS)) {
+    if (failed) {
         storage_fail(storage, failed, "writing a segment");
         return;
     }
@@ -307,8 +307,7 @@ static void run_gather(struct storage *storage, struct run *run)
     uint32_t count = 0;
     while (body->written + count < body->count && count < WRITEBACK_RUN_BATCHES) {
         const struct ring_entry *entry = log_entry(run->log, body->written + count);
-        if ((BARRIER(WRITEBACK_WRITTEN) && entry->end_lsn > written) ||
-            entry->base_offset >= run->segment->claim.end_offset ||
+        if (entry->end_lsn > written || entry->base_offset >= run->segment->claim.end_offset ||
             (count && run->len + entry->len > WRITEBACK_JOB_BYTES))
             break;
         run->len += entry->len;
@@ -395,8 +394,7 @@ static struct log *next_log(struct storage *storage, uint64_t below)
     for (struct heap_node *node; (node = heap_first(&storage->writeback.ready));) {
         struct log *log = container_of(node, struct log_body, writeback_node)->log;
         const struct ring_entry *entry = log_entry(log, log->body->written);
-        if (entry->lsn >= below ||
-            (BARRIER(WRITEBACK_WRITTEN) && entry->end_lsn > wal_written(storage->wal)))
+        if (entry->lsn >= below || entry->end_lsn > wal_written(storage->wal))
             return NULL;
         /* A directory of the same name is being removed: the log counts as busy until it is gone.
          */

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+enum { BIRTHS = 4 }; /* a seed */
+
 static void faults_draw(struct world *w)
 {
     struct sim_faults *faults = &w->sim.faults;
@@ -26,6 +28,19 @@ static void faults_draw(struct world *w)
     };
 }
 
+/* Now and then one kind of error falls like rain. */
+static void storm_draw(struct world *w)
+{
+    struct sim_faults *faults = &w->sim.faults;
+    switch (random_below(&w->random, 32)) {
+    case 0: faults->sync_error = 150; break;
+    case 1: faults->write_error = 100; break;
+    case 2: faults->spike = 1000; break;
+    case 3: faults->no_space = 300; break;
+    default: break;
+    }
+}
+
 static void time_pass(struct world *w, uint64_t longest_ns)
 {
     bool late = random_chance(&w->random, 1, 8);
@@ -39,6 +54,16 @@ static void clock_jump(struct world *w)
     sim_jump(&w->sim, random_between(&w->random, -most, most));
 }
 
+/* Deleted and made again at once, every other time: the names are the same. */
+static void topic_change(struct world *w)
+{
+    int slot = (int)random_below(&w->random, SLOTS);
+    bool there = log_of(w, slot, 0) != NULL;
+    do_topic(w, slot);
+    if (there && !log_of(w, slot, 0) && random_chance(&w->random, 1, 2))
+        do_topic(w, slot);
+}
+
 static void step_random(struct world *w)
 {
     uint64_t dice = random_below(&w->random, 1000);
@@ -47,7 +72,7 @@ static void step_random(struct world *w)
     else if (dice < 570)
         do_put(w);
     else if (dice < 580)
-        do_topic(w, (int)random_below(&w->random, SLOTS));
+        topic_change(w);
     else if (dice < 588)
         do_raise(w);
     else if (dice < 590)
@@ -74,14 +99,52 @@ static void operation(struct world *w)
         life_damage(w);
 }
 
-uint64_t campaign_run(const struct campaign *campaign, uint64_t seed, struct totals *totals)
+/* A directory's first hours: ends of life inside its making and soon after it. */
+static void birth(const struct campaign *campaign, uint64_t seed, struct totals *totals)
 {
     struct world w;
     world_begin(&w, seed, totals);
     w.sim.verbose = campaign->verbose;
+    faults_draw(&w);
+    w.sim.faults.capacity = 0;
+    w.sim.faults.skip_sync = campaign->lie == LIE_SYNC;
+    w.sim.faults.skip_sync_dir = campaign->lie == LIE_SYNC_DIR;
+    w.sim.faults.skip_durable = campaign->lie == LIE_DURABLE;
+    w.young = true;
+    (void)life_open(&w);
+    for (int life = 0; life < 3; life++) {
+        for (int i = (int)random_below(&w.random, 12); i > 0 && !w.failed && !w.sim.dead; i--) {
+            if (random_chance(&w.random, 1, 3))
+                topic_change(&w);
+            else if (random_chance(&w.random, 1, 2))
+                do_append(&w);
+            else
+                do_put(&w);
+            storage_turn(w.storage);
+            time_pass(&w, 100000000);
+            totals->operations++;
+        }
+        life_crash(&w, random_chance(&w.random, 2, 3), true);
+    }
+    w.sim.faults = (struct sim_faults){ .latency_max_ns = 1000 };
+    life_crash(&w, true, true);
+    totals->births++;
+    world_end(&w);
+}
+
+uint64_t campaign_run(const struct campaign *campaign, uint64_t seed, struct totals *totals)
+{
+    for (uint64_t i = 0; i < BIRTHS; i++)
+        birth(campaign, seed ^ (i + 1) << 40, totals);
+
+    struct world w;
+    world_begin(&w, seed, totals);
+    w.sim.verbose = campaign->verbose;
     w.config.sync_files_max = seed % 4 == 3 ? 1 : 32;
+    w.config.segment_files_max = seed % 8 == 5 ? 1 : 1000;
     (void)life_open(&w);
     faults_draw(&w);
+    storm_draw(&w);
     w.sim.faults.skip_sync = campaign->lie == LIE_SYNC;
     w.sim.faults.skip_sync_dir = campaign->lie == LIE_SYNC_DIR;
     w.sim.faults.skip_durable = campaign->lie == LIE_DURABLE;
@@ -104,6 +167,7 @@ int campaign_print(const struct totals *t, bool must)
         uint64_t count;
     } rows[] = {
         { "commits", t->commits },
+        { "directories made", t->births },
         { "reads", t->reads },
         { "ring full", t->full },
         { "kills", t->kills },

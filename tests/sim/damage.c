@@ -61,9 +61,14 @@ static bool is_last_wal(const struct targets *targets, const struct target *targ
 /* One thing goes wrong. */
 static void damage(struct world *w, struct targets *targets, char *what, size_t size)
 {
+    bool favour = random_chance(&w->random, 1, 4); /* the state of a checkpoint */
     struct target *target = &targets->at[random_below(&w->random, targets->count)];
+    for (int i = 0; i < 20 && !strstr(target->path, "/meta.") && favour; i++)
+        target = &targets->at[random_below(&w->random, targets->count)];
     struct target *other = &targets->at[random_below(&w->random, targets->count)];
     uint64_t at = random_below(&w->random, target->size);
+    if (at >= 64 && random_chance(&w->random, 1, 4)) /* where heads are */
+        at = at % 64 + (random_chance(&w->random, 1, 4) && target->size > 4096 ? 2048 : 0);
     size_t len, other_len;
     int status = 0;
     uint64_t kind = random_below(&w->random, 8);
@@ -96,6 +101,8 @@ static void damage(struct world *w, struct targets *targets, char *what, size_t 
     }
     default:
         w->totals->flips++;
+        if (strstr(target->path, "/meta.") && favour && target->size >= 48)
+            at = random_below(&w->random, 48);
         (void)snprintf(what, size, "%s at %" PRIu64 ": a bit flipped", target->path, at);
         status = sim_flip(&w->sim, target->path, at, (uint8_t)(1 << random_below(&w->random, 8)));
     }

@@ -292,6 +292,7 @@ static int sim_mkdir(struct disk *disk, const char *path)
         return -ENOENT;
     name = name_make(sim, path);
     name->seen_directory = true;
+    sim->top_made |= !strchr(path + 1, '/');
     return 0;
 }
 
@@ -779,6 +780,38 @@ static void names_lose(struct sim *sim)
     }
 }
 
+static bool top_is_there(struct sim *sim, const char *path)
+{
+    const char *slash = strchr(path + 1, '/');
+    if (!slash)
+        return true;
+    char *top = mem_strndup(path, (size_t)(slash - path));
+    struct name *name = name_find(sim, top);
+    mem_free(top);
+    return name && name->seen_directory;
+}
+
+/* What lies in a directory whose name is lost is lost. (In the order of their making parents come
+ * first, but a name may have been made anew: until nothing changes.) */
+static void orphans_lose(struct sim *sim)
+{
+    bool lost = true;
+    while (lost) {
+        lost = false;
+        list_foreach_safe (node, following, &sim->names) {
+            struct name *name = list_entry(node, struct name, link);
+            if (parent_is_there(sim, name->path) &&
+                (!sim->top_made || top_is_there(sim, name->path)))
+                continue;
+            name->seen_directory = false;
+            name_see(name, NULL);
+            name_settle(name);
+            name_drop_if_gone(name);
+            lost = true;
+        }
+    }
+}
+
 void disk_sim_crash(struct sim *sim, bool power)
 {
     for (struct list *node; (node = list_pop(&sim->pending_ops));) {
@@ -791,6 +824,7 @@ void disk_sim_crash(struct sim *sim, bool power)
     list_foreach (node, &sim->files)
         inode_lose(sim, list_entry(node, struct inode, link));
     names_lose(sim);
+    orphans_lose(sim);
 }
 
 int sim_flip(struct sim *sim, const char *path, uint64_t position, uint8_t mask)

@@ -166,6 +166,10 @@ static bool flight_commit(struct world *w, struct flight *flight, struct op op)
         op.parts[i].epoch = flight->unit.appends[i].log->leader_epoch;
     }
     op.durable = flight->unit.durable;
+    op.durable |= op.kind != OP_APPEND;
+    for (int i = 0; i < op.part_count; i++)
+        op.durable |= op.parts[i].slot == SLOT_FSYNC ||
+                      (op.parts[i].slot == SLOT_ACKS && flight->unit.acks == -1);
     for (int i = 0; i < op.part_count; i++)
         op.interval |= op.parts[i].slot == SLOT_INTERVAL ||
                        (op.parts[i].slot == SLOT_ACKS && flight->unit.acks != -1);
@@ -456,10 +460,10 @@ void stats_add(struct world *w)
 }
 
 /* After that long what mode `interval` acknowledged is durable: the interval, a write in flight
- * when it ends, a sync in flight behind that, its own sync, and how late the loop was. */
+ * when it ends, another write, a sync, and before each of these a loop that is late. */
 static int64_t interval_longest_ns(const struct world *w)
 {
-    return w->config.interval_ms * CLOCK_NS_PER_MS + 4 * w->sim.latency_worst_ns + 2 * w->late_ns;
+    return w->config.interval_ms * CLOCK_NS_PER_MS + 4 * w->sim.latency_worst_ns + 4 * w->late_ns;
 }
 
 /* Everything that must have survived: one past the newest such commit. */
@@ -509,8 +513,9 @@ bool life_open(struct world *w)
     struct storage_hooks hooks = world_hooks(w);
     for (int tries = 0;; tries++) {
         /* A crash inside recovery, now and then; several in a row happen too. */
-        if (tries < 6 && random_chance(&w->random, 1, 3))
-            w->sim.crash_after = (int64_t)random_below(&w->random, 60);
+        if (tries < 6 && random_chance(&w->random, w->young ? 2 : 1, 3))
+            w->sim.crash_after = w->young ? 6 + (int64_t)random_below(&w->random, 20)
+                                          : (int64_t)random_below(&w->random, 60);
         w->failed = false;
         int status = storage_open(&w->storage, &w->config, &w->sim.doors, &hooks);
         if (status == 0)
@@ -629,6 +634,27 @@ static void op_print(size_t index, const struct op *op)
     (void)fputc('\n', stderr);
 }
 
+/* What was acknowledged or shown and is lost: its offsets come again, in a greater leader epoch. */
+static void check_lost(struct world *w, size_t kept)
+{
+    struct state state = state_of(w, kept);
+    for (size_t i = kept; i < w->op_count; i++) {
+        const struct op *op = &w->ops[i];
+        bool told = op->kind == OP_APPEND && (op->acked || op->shown);
+        for (int k = 0; told && k < op->part_count; k++) {
+            const struct part *part = &op->parts[k];
+            const struct log *log = log_of(w, part->slot, part->partition);
+            if (log && part_at(w, w->op_count, part->slot, part->partition, part->base) == part &&
+                state.ends[part->slot][part->partition] <= part->base &&
+                log->leader_epoch <= part->epoch)
+                fail(w,
+                    "slot %d-%d: offset %" PRId64
+                    " was told in leader epoch %d and is lost, and the epoch is %d",
+                    part->slot, part->partition, part->base, part->epoch, log->leader_epoch);
+        }
+    }
+}
+
 static void ghosts_clear(struct world *w)
 {
     while (w->ghost_count)
@@ -710,6 +736,7 @@ void life_check(struct world *w, size_t least, size_t least_power, bool unclean)
             op_print(i, &w->ops[i]);
         fail(w, "what is there is no prefix of the history of at least %zu commits", least);
     }
+    check_lost(w, k);
     if (k < w->op_count)
         ghosts_add(w, k);
     for (size_t i = least; i < k; i++)
@@ -830,6 +857,7 @@ void world_begin(struct world *w, uint64_t seed, struct totals *totals)
     w->config.defaults.segment_bytes = 16 * 1024;
     w->config.defaults.index_interval_bytes = 1024;
     w->config.defaults.retention_ms = -1; /* the clock jumps */
+    w->config.defaults.file_delete_delay_ms = 500;
 }
 
 void totals_add_sim(struct world *w)

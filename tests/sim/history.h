@@ -85,8 +85,8 @@ struct ghosts {
 struct totals {
     uint64_t seeds, operations, commits, reads, refused, full, kills, powers, closes,
         recovery_crashes;
-    uint64_t failures_stopped, lost_commits, kept_unacked, duplicates_checked, back, raises,
-        interval_kept, freed;
+    uint64_t failures_stopped, lost_commits, kept_unacked, duplicates_checked, back, raises, births,
+        freed;
     uint64_t flips, misdirected, zeroed, deleted, damage_refused, damage_named, damage_harmless;
     struct storage_stats storage;
     struct sim_counts sim;
@@ -104,11 +104,11 @@ struct world {
     struct flight **flights;
     size_t flight_count, flight_capacity;
     int32_t epochs[SLOTS][PARTITIONS];
-    size_t stopped; /* commits at the last clean stop */
-    bool failed;    /* the write-ahead log said so: the process would have aborted */
-    bool closed;
-    bool damaged;    /* life_damage looks */
-    int64_t late_ns; /* the longest time for which the loop of this life did not turn */
+    size_t stopped;     /* commits at the last clean stop */
+    bool failed;        /* the write-ahead log said so: the process would have aborted */
+    bool closed, young; /* young: starts die more often than not, and soon */
+    bool damaged;       /* life_damage looks */
+    int64_t late_ns;    /* the longest time for which the loop of this life did not turn */
     uint64_t seed;
     uint64_t sync_errors; /* that were seen before this life */
     struct totals *totals;

@@ -72,6 +72,7 @@ struct sim {
      */
     int64_t crash_after;
     bool dead;
+    bool top_made;    /* a directory at the top was made, so its name can be lost */
     bool verbose;     /* print what doors_say says */
     uint64_t said[4]; /* lines by enum log_level */
     uint64_t trace;

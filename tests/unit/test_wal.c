@@ -601,3 +601,26 @@ TEST(wal, many_lives_lose_nothing_promised)
     cr_assert_gt(torn, 100, "the lives ended too quietly: %lu", (unsigned long)torn);
     cr_assert_gt(replayed, 10000);
 }
+
+TEST(wal, an_interval_is_not_put_off_by_later_writes)
+{
+    struct world *world = world_create(61);
+    const int64_t step_ns = 20 * CLOCK_NS_PER_MS;
+    world->config.interval_ns = 50 * CLOCK_NS_PER_MS;
+    world->config.interval_bytes = UINT64_MAX;
+    world_open(world);
+    for (int i = 0; i < 30; i++) {
+        cr_assert_eq(world_append(world), 0);
+        wal_want_interval(world->wal, wal_appended(world->wal));
+        wal_turn(world->wal);
+        int64_t until_ns = world->sim.now_ns + step_ns;
+        while (sim_next_ns(&world->sim) <= until_ns) {
+            (void)sim_step(&world->sim);
+            wal_turn(world->wal);
+        }
+        world->sim.now_ns = until_ns;
+        wal_release(world->wal, wal_written(world->wal));
+    }
+    cr_assert_geq(wal_stats(world->wal).syncs + wal_stats(world->wal).durable_writes, 9);
+    world_destroy(world);
+}
