@@ -5,8 +5,8 @@
  *
  * storage/ is built here so that one of its barriers (storage/barriers.h) can fall at a time. For
  * each (or those named) a child process runs the campaigns of sim_storage and sim_compaction from
- * seed 1 on until the oracle, a CHECK or a signal ends it: caught. Where that finds nothing within N
- * seconds (default 30) the unit tests mutant_* beside this program are run, too. If they pass it
+ * seed 1 on until the oracle, a CHECK or a signal ends it: caught. Where that finds nothing within
+ * N seconds (default 30) the unit tests mutant_* beside this program are run, too. If they pass it
  * survived. First all stand, and the campaigns must find nothing. Ends with `caught N of N
  * barriers`; exit 1 when one survived.
  */
