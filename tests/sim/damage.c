@@ -157,16 +157,19 @@ static uint64_t read_all(struct world *w)
 static void judge(struct world *w, size_t least, const char *what)
 {
     bool found = false;
-    for (size_t k = w->op_count + 1; !found && k-- > least;) {
+    size_t all = w->op_count, k = all + 1;
+    while (!found && k-- > least) {
         struct state state = state_of(w, k);
         found = matches_but_damaged(w, &state);
     }
     if (!found)
         fail(w, "%s: a start on it says nothing, and less than %zu commits are there", what, least);
+    w->op_count = k; /* a write may have been in flight when the life ended */
     if (read_all(w))
         w->totals->damage_named++;
     else
         w->totals->damage_harmless++;
+    w->op_count = all;
 }
 
 static void look(struct world *w, struct targets *targets, size_t least)
@@ -199,7 +202,7 @@ void life_damage(struct world *w)
         .no_direct = faults.no_direct,
         .no_fallocate = faults.no_fallocate };
     /* Idle, so that a record tells of all that is durable. */
-    world_run_until(w, w->sim.now_ns + 1000 * CLOCK_NS_PER_MS, false);
+    world_run_until(w, w->sim.now_ns + 5000 * CLOCK_NS_PER_MS, false);
     bool clean = random_chance(&w->random, 1, 2);
     if (w->failed || w->sim.dead || (clean && !storage_stop(w))) {
         w->sim.faults = faults;

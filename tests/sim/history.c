@@ -344,8 +344,11 @@ static int64_t check_batches(
         const struct part *part = part_at(w, w->op_count, slot, partition, view.base_offset);
         if (!part || part->crc != view.crc || part->count != view.count ||
             part->epoch != view.leader_epoch)
-            fail(w, "slot %d-%d: the batch at %" PRId64 " is not what was committed", slot,
-                partition, view.base_offset);
+            fail(w,
+                "slot %d-%d: the batch at %" PRId64
+                " is not what was committed: crc %08x, %d records, epoch %d; was %08x, %d, %d",
+                slot, partition, view.base_offset, view.crc, view.count, view.leader_epoch,
+                part ? part->crc : 0, part ? part->count : 0, part ? part->epoch : -1);
         next = batch_last_offset(&view) + 1;
     }
     if (next > end)
