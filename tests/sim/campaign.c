@@ -183,6 +183,7 @@ int campaign_print(const struct totals *t, bool must)
         { "wal files recycled", t->storage.wal_files_recycled },
         { "write-backs", t->storage.writebacks },
         { "segment rolls", t->storage.rolls },
+        { "segments sealed", t->storage.seals },
         { "checkpoints", t->storage.checkpoints },
         { "ring reads", t->storage.reads_ring },
         { "warm reads", t->storage.reads_warm },

@@ -232,6 +232,17 @@ def run(clean):
     print(f"# SEED={SEED}: {count} flips after {'a clean stop' if clean else 'kill -9'}: {counts}")
 
 
+def test_check_is_of_a_broker_that_is_stopped():
+    with harness.Broker(SETTINGS) as broker:
+        done = harness.millrace("storage", "check", "--data-dir", str(broker.data), check=False)
+        expect(done.returncode == 2 and b"is in use" in done.stderr, f"{done.returncode}: {done.stderr}")
+        broker.stop()
+        done = harness.millrace("storage", "check", "--data-dir", str(broker.data), check=False)
+        expect(done.returncode == 0 and b"whole" in done.stdout, f"{done.returncode}: {done.stderr}")
+        done = harness.millrace("storage", "check", "--data-dir", str(broker.data / "nothing"), check=False)
+        expect(done.returncode == 2, f"{done.returncode}: {done.stderr}")
+
+
 def test_a_flipped_byte_after_a_clean_stop():
     run(True)
 
