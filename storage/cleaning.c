@@ -25,6 +25,7 @@ void cleaning_done(struct cleaning *cleaning)
     mem_free(cleaning->sources);
     sieve_done(&cleaning->sieve);
     footer_done(&cleaning->footer);
+    footer_done(&cleaning->check);
     out_done(&cleaning->chunk);
     out_done(&cleaning->pending);
     mem_free(cleaning->path);
@@ -45,7 +46,7 @@ void cleaning_start(struct cleaning *cleaning, enum cleaning_step step, size_t s
     source_leave(cleaning);
     cleaning->step = step;
     cleaning->at = source;
-    cleaning->over = false;
+    cleaning->over = cleaning->full = false;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -65,6 +66,8 @@ static int source_enter(struct cleaning *cleaning)
         .base_offset = source->claim.base_offset,
         .end_offset = source->claim.end_offset,
     };
+    footer_done(&cleaning->check);
+    footer_init(&cleaning->check, source->claim.base_offset, UINT32_MAX);
     cleaning->place = (struct place){ 0, source->claim.base_offset };
     cleaning->chunk.len = 0;
     return 0;
@@ -117,9 +120,20 @@ static int batch_read(struct cleaning *cleaning, struct batch_view *ret)
     if (batch_parse(chunk_rest(cleaning), ret) != BATCH_OK ||
         (BARRIER(CLEAN_CRC) && batch_check(ret) != BATCH_OK))
         return -EBADMSG;
+    footer_batch(&cleaning->check, ret);
+    footer_bytes(&cleaning->check, ret->data, ret->size);
     cleaning->place.position += ret->size;
     cleaning->place.offset = batch_last_offset(ret) + 1;
     return 0;
+}
+
+/* All of the source was read: is it what was sealed? Checksums of batches do not cover their
+ * offsets and epochs; its extents do. */
+static int source_check(struct cleaning *cleaning)
+{
+    const struct segment_claim *claim = &cleaning->sources[cleaning->at].claim;
+    footer_finish(&cleaning->check, claim->end_offset);
+    return cleaning->check.root == claim->root || !BARRIER(CLEAN_ROOT) ? 0 : -EBADMSG;
 }
 
 /* The next batch of sources up to `end`. -ENODATA: there is none. */
@@ -131,8 +145,13 @@ static int batch_next_of(struct cleaning *cleaning, size_t end, struct batch_vie
             return status;
         if (cleaning->place.position < cleaning->source.size)
             return batch_read(cleaning, ret);
+        status = source_check(cleaning);
+        if (status < 0)
+            return status;
         source_leave(cleaning);
         cleaning->at++;
+        if (cleaning->full)
+            break;
     }
     return -ENODATA;
 }
@@ -145,15 +164,17 @@ static int learn_slice(struct cleaning *cleaning)
     while (cleaning->moved < CLEANING_SLICE_BYTES) {
         struct batch_view batch;
         int status = batch_next_of(cleaning, cleaning->source_count, &batch);
-        if (status == 0)
+        if (status == 0 && !cleaning->full)
             status = sieve_learn(sieve, &batch);
-        if (status == -ENODATA)
-            sieve->known_to = sieve->round_end;
-        if (status == -ENODATA || status == -ENOSPC) {
+        if (status == -ENODATA) {
+            if (!cleaning->full)
+                sieve->known_to = sieve->round_end;
             cleaning->over = true;
             return 0;
         }
-        if (status < 0)
+        if (status == -ENOSPC)
+            cleaning->full = true;
+        else if (status < 0)
             return status;
     }
     return 0;

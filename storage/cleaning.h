@@ -56,7 +56,9 @@ struct cleaning {
     uint64_t moved; /* bytes read and written by the job */
     bool made;      /* the new file is there */
     /* own */
-    size_t at; /* the source that is read */
+    size_t at;           /* the source that is read */
+    struct footer check; /* of it: must come out with its root */
+    bool full;           /* the map is: the source is read to its end, for the check */
     struct source source;
     struct place place;
     struct out chunk; /* bytes of the source from chunk_at on */

@@ -60,6 +60,7 @@ static int64_t largest_timestamp(const struct segment_claim *claim)
 static bool is_settled(const struct storage *storage, const struct segment *segment)
 {
     return segment->sealed && segment->created && segment->written == segment->claim.size &&
+           (segment->claim.flags & SEGMENT_ROOTED) &&
            (segment->sealed_lsn <= storage->checkpoint.lsn || !BARRIER(CLEAN_SETTLED));
 }
 
@@ -103,6 +104,27 @@ static bool may_be_cleaned(const struct log *log)
            !body->scrubbing;
 }
 
+static void uncleanable_say(struct log *log, const char *why)
+{
+    struct storage *storage = log->body->storage;
+    log->body->uncleanable = true;
+    storage->stats.logs_uncleanable++;
+    doors_say(storage->doors, LOG_ERROR,
+        "%s-%" PRId32 " can't be compacted (uncleanable until the next start): %s",
+        log->topic->name, log->partition, why);
+}
+
+/* Has a reader or the sealing found damage? */
+static bool is_damaged(const struct log *log)
+{
+    for (size_t i = 0; i < log->body->segment_count; i++) {
+        const struct segment *segment = log->body->segments[i];
+        if (segment->unsealable || segment->distrusted || segment->proof.damage_count > 0)
+            return true;
+    }
+    return false;
+}
+
 static double dirty_ratio(const struct range *range)
 {
     return range->dirty ? (double)range->dirty / (double)(range->clean + range->dirty) : 0;
@@ -118,6 +140,10 @@ static struct log *dirtiest(const struct storage *storage, struct range *ret)
         id = body->id;
         if (!may_be_cleaned(body->log))
             continue;
+        if (is_damaged(body->log)) {
+            uncleanable_say(body->log, "it is damaged");
+            continue;
+        }
         struct range range = range_of(body->log, now_ms);
         double ratio = dirty_ratio(&range);
         if (range.dirty == 0 ||
@@ -301,12 +327,7 @@ static void round_fail(struct cleaning_round *round, int status)
         doors_say(storage->doors, LOG_WARNING, "%s-%" PRId32 ": not compacted now: %s",
             log->topic->name, log->partition, strerrordesc_np(-status));
     } else {
-        log->body->uncleanable = true;
-        storage->stats.logs_uncleanable++;
-        doors_say(storage->doors, LOG_ERROR,
-            "%s-%" PRId32 " can't be compacted (uncleanable until the next start): %s",
-            log->topic->name, log->partition,
-            status == -EBADMSG ? "a damaged batch" : strerrordesc_np(-status));
+        uncleanable_say(log, status == -EBADMSG ? "a damaged batch" : strerrordesc_np(-status));
     }
     round_stop(round);
 }

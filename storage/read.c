@@ -447,14 +447,25 @@ struct log_read_state {
     struct log_read *read; /* NULL: cancelled */
     struct buffer_pool *pool;
     struct take take;
+    int64_t end_offset; /* the read's */
     struct buffer *buffer;
 };
+
+/* Nothing was taken because damage comes first: so it is in a hole that compaction left. */
+static int take_result(
+    const struct take *take, int64_t end_offset, const struct buffer *buffer, int status)
+{
+    bool cut = take->below < end_offset && take->at_least_one;
+    return status == 0 && !buffer && cut ? -EBADMSG : status;
+}
 
 static int cold_run(struct visit *visit)
 {
     struct log_read_state *state = container_of(visit, struct log_read_state, visit);
     int status = visit_locate(visit, visit->offset);
-    return status < 0 ? status : visit_take(visit, &state->take, &state->buffer);
+    if (status == 0)
+        status = visit_take(visit, &state->take, &state->buffer);
+    return take_result(&state->take, state->end_offset, state->buffer, status);
 }
 
 static void cold_done(struct visit *visit)
@@ -502,6 +513,7 @@ static int read_cold(struct storage *storage, struct log_read *read, struct segm
     struct log_read_state *state = mem_zalloc(1, sizeof(*state));
     state->read = read;
     state->take = take_of(read, segment);
+    state->end_offset = read->end_offset;
     state->visit.log = read->log;
     state->visit.segment = segment;
     state->visit.hint = true;
@@ -532,6 +544,7 @@ static int read_segment(struct storage *storage, struct log_read *read, struct s
         status = source_take(&source, &place, &take, storage->doors->buffers, &read->buffer);
     if (status == -EAGAIN)
         return read_cold(storage, read, segment);
+    status = take_result(&take, read->end_offset, read->buffer, status);
     residents_touch(&storage->residents, segment);
     if (status == 0) {
         storage->stats.reads_warm++;
