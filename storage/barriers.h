@@ -80,8 +80,7 @@
     /* compaction */                                                                               \
     X(CLEAN_SYNC, "a compacted segment is synced before it takes the place of others")             \
     X(CLEAN_DIR_SYNC, "its name, too")                                                             \
-    X(CLEAN_CRC, "what is compacted is checked first")                                             \
-    X(CLEAN_ROOT, "... and is what was sealed")                                                    \
+    X(CLEAN_CHECK, "what is compacted is checked: each batch, and the whole against its root")     \
     X(CLEAN_SETTLED, "only what a checkpoint names as sealed is compacted")                        \
     X(CLEAN_STABLE, "nothing of a transaction that is open is")                                    \
     X(CLEAN_NAME_NEW, "no file gets a name that another had in this life")                         \

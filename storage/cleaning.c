@@ -118,7 +118,7 @@ static int batch_read(struct cleaning *cleaning, struct batch_view *ret)
     if (status < 0)
         return status;
     if (batch_parse(chunk_rest(cleaning), ret) != BATCH_OK ||
-        (BARRIER(CLEAN_CRC) && batch_check(ret) != BATCH_OK))
+        (BARRIER(CLEAN_CHECK) && batch_check(ret) != BATCH_OK))
         return -EBADMSG;
     footer_batch(&cleaning->check, ret);
     footer_bytes(&cleaning->check, ret->data, ret->size);
@@ -133,7 +133,7 @@ static int source_check(struct cleaning *cleaning)
 {
     const struct segment_claim *claim = &cleaning->sources[cleaning->at].claim;
     footer_finish(&cleaning->check, claim->end_offset);
-    return cleaning->check.root == claim->root || !BARRIER(CLEAN_ROOT) ? 0 : -EBADMSG;
+    return cleaning->check.root == claim->root || !BARRIER(CLEAN_CHECK) ? 0 : -EBADMSG;
 }
 
 /* The next batch of sources up to `end`. -ENODATA: there is none. */

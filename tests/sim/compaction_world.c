@@ -68,6 +68,7 @@ struct world {
     int keys;
     bool created; /* the topic is there for ever */
     bool failed, closed;
+    bool unseen;            /* ... in this life: the cleaner may meet it first */
     bool damaging, damaged; /* a bit of a segment flips once; it did */
     bool blind;             /* damage hides which of two histories it is */
     bool deleting;          /* cleanup.policy is compact,delete */
@@ -746,7 +747,9 @@ static void life_check(struct world *w, size_t least, size_t least_power)
     start_check(w, log);
     duplicate_check(w, log, ITEM_PLAIN);
     duplicate_check(w, log, ITEM_TRANSACTIONAL);
-    scan(w);
+    if (!w->unseen)
+        scan(w);
+    w->unseen = false;
 }
 
 static size_t survivors(struct world *w, bool power)
@@ -798,6 +801,7 @@ static void damage(struct world *w)
     w->damaged =
         sim_flip(&w->sim, pick.path, at, (uint8_t)(1u << random_below(&w->random, 8))) == 0;
     w->totals->flips += w->damaged;
+    w->unseen = w->damaged;
 }
 
 static void life_end(struct world *w, bool power)
