@@ -6,7 +6,8 @@
  * 3 that people's files still hold; the words are ours. A default of ours that differs from
  * Kafka's: see listeners, node.id, socket.*.buffer.bytes, socket.listen.backlog.size. Our own keys:
  * durability*, memory.limit, wal.*, checkpoint.interval.ms, disk*, connection.inflight.*,
- * connections.first.request.max.ms, replication.factor.clamp, request.arena.max.bytes, log.level.
+ * connections.first.request.max.ms, replication.factor.clamp, request.arena.max.bytes, log.level,
+ * transactions.max.
  *
  * To add a key: one row here in its place by name (test_config checks the order), a field in struct
  * broker_config if it is obeyed.
@@ -691,6 +692,10 @@ static const struct config_key keys[] = {
         "Two-phase commit (KIP-939) is not served."),
     NUMBER("transactional.id.expiration.ms", INT, "604800000", 1, INT32_MAX, INT32,
         transactional_id_expiration_ms, "Idle time after which a transactional id is forgotten."),
+    NUMBER("transactions.max", LONG, "262144", 1000, 100000000, INT64, transactions_max,
+        "Most transactions, open or aborted and not deleted yet, that all partitions may hold; "
+        "each "
+        "takes 32 bytes of memory. Beyond it transactional batches are refused."),
     TOPIC("unclean.leader.election.enable", BOOLEAN, "false", "unclean.leader.election.enable",
         "Whether a replica that lags may lead; there are none."),
     UNUSED_NUMBER(
