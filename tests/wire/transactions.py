@@ -72,6 +72,28 @@ def test_copy_through_kills():
         assert everything > RECORDS, "nothing was ever aborted"
 
 
+def test_java_copies_through_kills():
+    """Kafka's own TransactionalMessageCopier, which aborts at random, through kills of the broker."""
+    chance = random.Random(3)
+    with harness.Broker(SETTINGS, port=harness.free_port()) as broker:
+        fill(broker, "from", 3 * 1000)
+        harness.run(["kcat", "-b", broker.bootstrap, "-L", "-t", "to"])
+        process = harness.spawn(clients.tool_words(
+            "TransactionalMessageCopier", "--broker-list", broker.bootstrap, "--input-topic", "from",
+            "--input-partition", "0", "--output-topic", "to", "--max-messages", "1000", "--consumer-group", "g",
+            "--transactional-id", "java", "--transaction-size", "20", "--enable-random-aborts"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(2)
+            kills = kill_while(broker, process, ROUNDS, chance)
+            assert process.wait(timeout=120) == 0, broker.log_tail()
+        finally:
+            harness.kill(process)
+        copied = sorted(int(value) for _, value in values(broker, "to"))
+        assert copied == list(range(0, 3 * 1000, 3)), f"{len(copied)} copied, {len(set(copied))} different"
+        print(f"# {kills} kills")
+
+
 def test_java_perf_and_tools():
     """Kafka's own producer in transactions (version 2: an epoch for each), and the tool that looks at them."""
     broker = clients.broker()
