@@ -40,7 +40,7 @@ ANY = " ".join(api for api in sides_apis())
 
 
 RULES = [
-    Rule("An API that Millrace does not serve is not in ApiVersions; broker/README.md lists them.",
+    Rule("An API that Millrace does not serve is not in ApiVersions; broker/APIS.md lists them.",
          "ApiVersions", r"\.ApiKeys\[\d+\]", "(present)", "(absent)"),
     Rule("durability is a key of Millrace's own.",
          "CreateTopics DescribeConfigs", r".*\.Configs\[(log\.)?durability[a-z.]*\]", "(absent)", "(present)"),

@@ -177,6 +177,8 @@ class Side:
                 out[field.name] = sorted(rows, key=_order)
             elif field.array:
                 out[field.name] = one and [self.plain(field, element) for element in one]
+                if field.name == "Partitions" and one:
+                    out[field.name].sort()
             elif field.struct:
                 out[field.name] = one and self.normal(field.struct, one, mine)
             elif field.type == "records":

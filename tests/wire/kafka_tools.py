@@ -1,0 +1,207 @@
+"""kafka_tools.py - Kafka's own command line tools, asked of this broker; beside those of clients.py and admin_tools.py.
+
+KAFKA_LIBS is a directory with the jars of Apache Kafka 4; without it, or without java, all is skipped. One JVM at
+a time. The tests that keep no state of a broker in mind also run against WIRE_BOOTSTRAP, so against Kafka itself.
+"""
+
+import glob
+import json
+import os
+import re
+import shutil
+
+import groups
+import harness
+
+LIBS = os.environ.get("KAFKA_LIBS", "")
+JAVA = ["nice", "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+        f"{LIBS}/*"]
+SETTINGS = {"node.id": 1, "group.initial.rebalance.delay.ms": 0}
+_shared = None
+
+
+def broker():
+    global _shared
+    if _shared is None:
+        outside = os.environ.get("WIRE_BOOTSTRAP")
+        _shared = harness.Cluster(outside) if outside else harness.Broker(SETTINGS)
+    return _shared
+
+
+def tool_words(name, *words):
+    if not shutil.which("java"):
+        raise harness.Skip("no java on this machine")
+    if not LIBS or not glob.glob(f"{LIBS}/kafka-tools-*.jar"):
+        raise harness.Skip("KAFKA_LIBS names no directory with Apache Kafka's jars")
+    if name == "ClusterTool":
+        words = [words[0], "--bootstrap-server", broker().bootstrap, *words[1:]]
+    else:
+        words = ["--bootstrap-server", broker().bootstrap, *words]
+    return [*JAVA, f"org.apache.kafka.tools.{name}", *words]
+
+
+def tool(name, *words, check=True, timeout_s=90):
+    """What it says, on stdout and, if it may fail, on stderr."""
+    ended = harness.run(tool_words(name, *words), timeout_s=timeout_s, check=check)
+    return ended.stdout.decode() + ("" if check else ended.stderr.decode())
+
+
+def table(text, first):
+    """Rows below the header line that begins with `first`, as dicts."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    at = next((n for n, line in enumerate(lines) if line.startswith(first)), None)
+    assert at is not None, text
+    names = lines[at].split()
+    return [dict(zip(names, line.split())) for line in lines[at + 1:]]
+
+
+def offsets_of(group):
+    """{(topic, partition): (committed, end, lag)} as ConsumerGroupCommand describes them."""
+    rows = table(tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", group), "GROUP")
+    told = ("CURRENT-OFFSET", "LOG-END-OFFSET", "LAG")
+    return {(row["TOPIC"], int(row["PARTITION"])): tuple(row[key] for key in told) for row in rows}
+
+
+def filled(partitions, values):
+    topic = groups.make_topic(broker(), partitions)
+    groups.produce(broker(), topic, values)
+    return topic
+
+
+def test_consumer_group_command():
+    """A group without members: made by a reset, described, reset in other ways, offsets deleted, deleted."""
+    topic, group = filled(2, [str(n) for n in range(100)]), harness.unique("group")
+    command = ("consumer.group.ConsumerGroupCommand", "--group", group)
+    tool(*command, "--topic", topic, "--reset-offsets", "--to-latest", "--execute")
+    told = offsets_of(group)
+    assert set(told) == {(topic, 0), (topic, 1)}, told
+    assert all(row[0] == row[1] and row[2] == "0" for row in told.values()), told
+    assert sum(int(row[0]) for row in told.values()) == 100, told
+    rows = table(tool(*command, "--topic", f"{topic}:0", "--reset-offsets", "--shift-by", "-3", "--dry-run"), "GROUP")
+    end = int(told[topic, 0][1])
+    assert [row["NEW-OFFSET"] for row in rows] == [str(end - 3)], rows
+    assert offsets_of(group) == told, "--dry-run changed them"
+    tool(*command, "--topic", topic, "--reset-offsets", "--to-datetime", "2000-01-01T00:00:00.000", "--execute")
+    assert [row[0] for row in offsets_of(group).values()] == ["0", "0"]
+    tool(*command, "--topic", topic, "--reset-offsets", "--to-offset", "1000000", "--execute")
+    assert offsets_of(group) == told, "an offset behind the end becomes the end"
+    rows = table(tool(*command, "--describe", "--state"), "GROUP")
+    assert "Empty" in rows[0].values() and rows[0]["GROUP"] == group, rows
+    assert "has no active members" in tool(*command, "--describe", "--members", check=False)
+    listed = table(tool("consumer.group.ConsumerGroupCommand", "--list", "--state", "empty"), "GROUP")
+    assert {"GROUP": group, "STATE": "Empty"}.items() <= next(row for row in listed if row["GROUP"] == group).items()
+    assert "Request succeed" in tool(*command, "--delete-offsets", "--topic", f"{topic}:0")
+    told = offsets_of(group)
+    assert told.get((topic, 0), ("-",))[0] == "-" and told[topic, 1][0] != "-", told
+    assert f"('{group}') was successful" in tool(*command, "--delete")
+    assert "GroupIdNotFoundException" in tool(*command, "--describe", check=False)
+
+
+def test_consumer_group_command_with_members():
+    """What it may not do to a group that reads, and what it says of its members."""
+    topic, group = filled(3, ["x"] * 30), harness.unique("group")
+    member = groups.Kcat(broker(), group, topic, "reader")
+    groups.wait_shared(broker(), group, [3])
+    command = ("consumer.group.ConsumerGroupCommand", "--group", group)
+    rows = table(tool(*command, "--describe", "--members", "--verbose"), "GROUP")
+    assert [(row["CLIENT-ID"], row["#PARTITIONS"]) for row in rows] == [("reader", "3")], rows
+    said = tool(*command, "--topic", topic, "--reset-offsets", "--to-earliest", "--execute", check=False)
+    assert "can only be reset if the group" in said and "inactive" in said, said
+    assert "not empty" in tool(*command, "--delete", check=False)
+    assert member.end() == 0
+
+
+def test_get_offset_shell():
+    topic = filled(1, [str(n) for n in range(7)])
+
+    def at(*words):
+        return tool("GetOffsetShell", "--topic", topic, *words).split()
+    assert at() == at("--time", "latest") == [f"{topic}:0:7"]
+    assert at("--time", "earliest") == at("--time", "0") == [f"{topic}:0:0"]
+    last = at("--time", "max-timestamp")
+    assert re.fullmatch(rf"{topic}:0:[0-6]", last[0]), last
+    assert at("--time", "4102444800000") in ([f"{topic}:0:"], [])
+
+
+def test_verifiable_consumer():
+    topic, group = filled(2, [str(n) for n in range(200)]), harness.unique("group")
+    out = tool("VerifiableConsumer", "--topic", topic, "--group-id", group, "--max-messages", "200", "--reset-policy",
+               "earliest")
+    said = harness.json_lines(out)
+    assert sum(line["count"] for line in said if line["name"] == "records_consumed") == 200, said
+    committed = {}
+    for line in said:
+        if line["name"] == "offsets_committed":
+            assert line["success"], line
+            committed.update({(row["topic"], row["partition"]): row["offset"] for row in line["offsets"]})
+    assert sum(committed.values()) == 200 and "shutdown_complete" in [line["name"] for line in said], said
+    assert sum(groups.committed(broker(), group, topic, 2)) == 200
+
+
+def test_performance_in_transactions():
+    """ProducerPerformance in transactions; ConsumerPerformance reads what is committed."""
+    topic, count = groups.make_topic(broker(), 1), 3000
+    out = tool("ProducerPerformance", "--topic", topic, "--num-records", str(count), "--record-size", "100",
+               "--throughput", "-1", "--transaction-duration-ms", "100")
+    assert f"{count} records sent" in out.splitlines()[-1], out
+    lines = tool("ConsumerPerformance", "--topic", topic, "--num-records", str(count), "--timeout", "30000",
+                 "--command-property", "isolation.level=read_committed").splitlines()
+    row = dict(zip(lines[0].split(", "), lines[1].split(", ")))
+    assert int(row["data.consumed.in.nMsg"]) == count, lines
+
+
+def test_transactions_command():
+    """It finds no hanging transaction, lists and describes."""
+    topic = filled(1, ["x"])
+    assert "TransactionalId" in tool("TransactionsCommand", "list")
+    rows = table(tool("TransactionsCommand", "describe-producers", "--topic", topic, "--partition", "0"), "ProducerId")
+    assert len(rows) <= 1, rows
+    said = tool("TransactionsCommand", "find-hanging", "--topic", topic, "--partition", "0")
+    assert table(said, "Topic") == [], said
+
+
+def test_topic_command():
+    """What clients.py does not ask: partitions without replicas enough, what is described of one, deletion of none."""
+    topic = groups.make_topic(broker(), 2)
+    for option in ("--under-replicated-partitions", "--unavailable-partitions", "--under-min-isr-partitions"):
+        assert tool("TopicCommand", "--describe", option).strip() == "", option
+    assert "does not exist" in tool("TopicCommand", "--delete", "--topic", topic + "-never", check=False)
+    assert "does not exist" in tool("TopicCommand", "--describe", "--topic", topic + "-never", check=False)
+    said = tool("TopicCommand", "--create", "--topic", topic + "-3", "--replication-factor", "3", check=False)
+    assert re.search("replication factor|Replication factor", said), said
+
+
+def test_leaders_and_replicas(tmp="reassign.json"):
+    """One node: every leader is the preferred one, and no replica can move."""
+    topic = groups.make_topic(broker(), 1)
+    said = tool("LeaderElectionCommand", "--election-type", "preferred", "--topic", topic, "--partition", "0",
+                check=False)
+    assert "Valid replica already elected" in said, said
+    assert "No partition reassignments found" in tool("reassign.ReassignPartitionsCommand", "--list")
+    path = harness.BUILD / tmp
+    path.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "replicas": [1]}]}))
+    said = tool("reassign.ReassignPartitionsCommand", "--verify", "--reassignment-json-file", str(path))
+    path.unlink()
+    assert f"Reassignment of partition {topic}-0 is completed." in said, said
+
+
+def test_cluster_and_groups():
+    assert re.search(r"Cluster ID: [\w-]{22}", tool("ClusterTool", "cluster-id"))
+    group = harness.unique("group")
+    topic = filled(1, ["x"])
+    tool("consumer.group.ConsumerGroupCommand", "--group", group, "--topic", topic, "--reset-offsets", "--to-earliest",
+         "--execute")
+    rows = table(tool("GroupsCommand", "--list"), "GROUP")
+    row = next(row for row in rows if row["GROUP"] == group)
+    assert row["TYPE"] == "Classic", rows
+
+
+def test_end_to_end_latency():
+    topic = groups.make_topic(broker(), 1)
+    said = tool("EndToEndLatency", "--topic", topic, "--num-records", "200", "--producer-acks", "all", "--record-size",
+                "100")
+    assert re.search(r"Avg latency: \d+[.,]\d+ ms", said) and "Percentiles" in said, said
+
+
+if __name__ == "__main__":
+    harness.main(globals())
