@@ -26,7 +26,8 @@ SECONDS = float(os.environ.get("SECONDS", "6"))
 REFUSED = CONNECTIONS * 3 // 2
 CGROUP_BYTES = 128 << 20
 P99_FACTOR = 5
-P99_FLOOR_MS = 20  # below that a factor says nothing on a machine with other work
+# Below it a factor says nothing: the short run shares disk and cores with other tests.
+P99_FLOOR_MS = 20 if CONNECTIONS >= 8000 else 100
 OPS_PER_SECOND = 50
 LARGE = 512 * 1024
 
