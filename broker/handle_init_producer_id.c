@@ -12,6 +12,7 @@
  * Version 6 (two-phase commit, KIP-939) is served as Kafka 4.3 does with its default settings: not.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "broker/api.h"
 #include "broker/broker.h"
@@ -44,7 +45,8 @@ static void init_attempt(struct request *request)
 static int16_t init_fault(const struct request *request)
 {
     const struct init_producer_id_request *body = request->body;
-    if (body->transactional_id.len == 0)
+    if (body->transactional_id.len == 0 ||
+        memchr(body->transactional_id.data, '\0', body->transactional_id.len))
         return KAFKA_ERROR_INVALID_REQUEST;
     if (body->enable2_pc)
         return KAFKA_ERROR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;

@@ -56,7 +56,7 @@ struct transaction_coordinator {
     struct broker *broker;
     struct list buckets[BUCKET_COUNT];
     struct list all, ongoing;
-    size_t count;
+    size_t count, id_bytes, part_count; /* of all */
     struct heap late;
     struct timer late_timer, expiry_timer;
     struct list commits; /* struct step_commit in flight */
@@ -98,6 +98,7 @@ static struct transactional *make(struct transaction_coordinator *coordinator, s
     list_append(bucket_of(coordinator, id), &one->bucket);
     list_init(&one->ongoing);
     coordinator->count++;
+    coordinator->id_bytes += id.len;
     return one;
 }
 
@@ -108,6 +109,8 @@ static void drop(struct transaction_coordinator *coordinator, struct transaction
     list_remove(&one->bucket);
     list_remove(&one->ongoing);
     coordinator->count--;
+    coordinator->id_bytes -= strlen(one->transaction.id);
+    coordinator->part_count -= one->transaction.part_count;
     transaction_done(&one->transaction);
     mem_free(one);
 }
@@ -357,6 +360,7 @@ static bool fits(struct transaction_coordinator *coordinator, const struct trans
     size_t max = storage_unit_max(coordinator->broker->storage);
     size_t parts = transaction->part_count + event->part_count;
     return parts < max / PART_COST &&
+           coordinator->part_count + event->part_count <= TRANSACTION_PARTS_MAX &&
            STATE_COST + parts * PART_COST + more +
                    offsets_end(coordinator, transaction->now.producer_id, NULL, false) <=
                max;
@@ -385,7 +389,9 @@ static int fill(struct transaction_coordinator *coordinator, const struct transa
 static void become(struct transaction_coordinator *coordinator, struct transactional *one,
     const struct transaction_event *event, const struct transaction_effects *effects)
 {
+    coordinator->part_count -= one->transaction.part_count;
     transaction_become(&one->transaction, event, effects);
+    coordinator->part_count += one->transaction.part_count;
     follow(coordinator, one, one->transaction.now.timeout_ms);
 }
 
@@ -448,7 +454,8 @@ int transaction_coordinator_step(struct transaction_coordinator *coordinator, st
         *ret_lsn = lsn_of(coordinator, id);
         return 0;
     }
-    if (!one && coordinator->count >= TRANSACTIONS_MAX)
+    if (!one && (coordinator->count >= TRANSACTIONS_MAX ||
+                    coordinator->id_bytes + id.len > TRANSACTION_ID_BYTES_MAX))
         return -E2BIG;
     if (!one)
         one = make(coordinator, id);
@@ -580,9 +587,11 @@ static bool load(void *context, struct bytes key, struct bytes value, uint64_t l
         doors_say(coordinator->broker->doors, LOG_ERROR,
             "transactional id %.*s: its stored state can't be read and is left out", (int)key.len,
             (const char *)key.data);
+        coordinator->part_count += one->transaction.part_count; /* what drop takes off */
         drop(coordinator, one);
         return true;
     }
+    coordinator->part_count += one->transaction.part_count;
     follow(coordinator, one, left_ms(coordinator, &one->transaction.now));
     return true;
 }

@@ -26,8 +26,13 @@ struct request;
 struct transaction_coordinator;
 struct unit;
 
-/* More ids than this are refused (each costs about 400 bytes) until old ones expire. */
-enum { TRANSACTIONS_MAX = 100000 };
+/* More ids than this (each costs about 400 bytes), more bytes of them, or more partitions in all
+ * open transactions together are refused until old ones expire or end. */
+enum {
+    TRANSACTIONS_MAX = 100000,
+    TRANSACTION_ID_BYTES_MAX = 32 << 20,
+    TRANSACTION_PARTS_MAX = 1000000,
+};
 /* Ours in markers; there is no other coordinator that it could be told from. */
 enum { TRANSACTION_COORDINATOR_EPOCH = 0 };
 /* Kafka's default of transaction.state.log.num.partitions, and of the offsets topic. */
@@ -49,8 +54,8 @@ struct transaction *transaction_coordinator_next(
 /* One step and, if something changes, the unit that makes it so: committed and in memory when this
  * returns 0 with effects->error NONE or not; *ret_lsn must be durable before the answer is told.
  * `id` is made for an init if it is not there. Otherwise nothing happened: -EAGAIN: the ring is
- * full (park the request); -E2BIG: TRANSACTIONS_MAX, or the transaction would be larger than a unit
- * can end; another error of log_commit. fresh_id of the event is filled in here. */
+ * full (park the request); -E2BIG: one of the limits above, or the transaction would be larger than
+ * a unit can end; another error of log_commit. fresh_id of the event is filled in here. */
 int transaction_coordinator_step(struct transaction_coordinator *coordinator, struct bytes id,
     struct transaction_event *event, struct transaction_effects *ret_effects,
     uint64_t *ret_lsn) MUST_CHECK;

@@ -10,6 +10,8 @@
 #include <stdio.h>
 
 #include "broker/partition.h"
+#include "broker/transaction_coordinator.h"
+#include "protocol/base/mem.h"
 
 enum { V1 = 1, V2 = 2, PARTITIONS = 3 };
 
@@ -307,6 +309,33 @@ TEST(handle_transactions, a_second_producer_fences_the_first)
     cr_assert_eq(produce(&second, 0, 5), 0);
     cr_assert_eq(end(&second, true), 0);
     cr_assert_str_eq(committed(second.client, 0, 0), "10 0@0");
+    world_close(&world);
+}
+
+TEST(handle_transactions, ids_have_a_limit)
+{
+    begin(NULL);
+    enum { LEN = 32000, COUNT = TRANSACTION_ID_BYTES_MAX / LEN };
+    struct client *client = client_connect(&world);
+    struct init_producer_id_request request;
+    char *id = mem_alloc(LEN + 1);
+    memset(id, 'x', LEN);
+    codec_defaults(&init_producer_id_request_message, &request);
+    request.transaction_timeout_ms = 1000;
+    request.transactional_id = bytes_of(id, LEN);
+    for (int i = 0; i <= COUNT; i++) {
+        (void)snprintf(id, 10, "%08d", i);
+        id[8] = 'x';
+        id[9] = 'x';
+        struct init_producer_id_response *answer =
+            client_call(client, API_INIT_PRODUCER_ID, 4, &request);
+        cr_assert_eq(answer->error_code, i < COUNT ? 0 : KAFKA_ERROR_POLICY_VIOLATION, "%d", i);
+    }
+    request.transactional_id = bytes_of("a\0b", 3);
+    struct init_producer_id_response *answer =
+        client_call(client, API_INIT_PRODUCER_ID, 4, &request);
+    cr_assert_eq(answer->error_code, KAFKA_ERROR_INVALID_REQUEST);
+    mem_free(id);
     world_close(&world);
 }
 
