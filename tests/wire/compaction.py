@@ -188,7 +188,7 @@ def test_kill9_while_compacting():
         wait_compacted(writer, 2500)
         count = check(writer)
         print(f"# {ROUNDS * 4000} records, {count} left", flush=True)
-        harness.wait_until(lambda: len(list((broker.data / "k-0").glob("*"))) <= 8,
+        harness.wait_until(lambda: len(list((broker.data / "k-0").glob("*.log"))) <= 8,
                            what="what the kills left behind to be cleared up")
 
 
