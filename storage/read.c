@@ -130,9 +130,12 @@ static int footer_rebuild(struct visit *visit)
         struct damage all = { 0, visit->source.size, visit->source.base_offset,
             visit->source.end_offset };
         (void)proof_add_damage(&visit->verifier.proof, &all);
+        status = -EBADMSG;
+    } else {
+        status = 0;
     }
     visit->distrusted = true;
-    return 0;
+    return status;
 }
 
 /* Loads the footer if there must be one. */
@@ -188,10 +191,17 @@ static int visit_more(struct visit *visit, int64_t offset, size_t want)
     int status = visit_footer(visit);
     if (status < 0)
         return status;
-    uint64_t before = source->limit;
-    uint64_t from = before > visit->place.position ? before : visit->place.position;
-    status = verify_more(&visit->verifier, &visit->place,
-        from + (want > FOOTER_EXTENT ? want : FOOTER_EXTENT), &source->limit, &visit->damage);
+    uint64_t from = source->limit > visit->place.position ? source->limit : visit->place.position;
+    uint64_t until = from + (want > FOOTER_EXTENT ? want : FOOTER_EXTENT);
+    const struct damage *known = proof_damage_behind(&visit->known, from);
+    if (known && known->position <= from) {
+        source->limit = from;
+        visit->damage = *known;
+        return 0;
+    }
+    if (known && until > known->position)
+        until = known->position;
+    status = verify_more(&visit->verifier, &visit->place, until, &source->limit, &visit->damage);
     if (source->limit >= visit->fresh_from)
         source->limit = source->size;
     return status < 0 && source->limit > from ? 0 : status;
@@ -311,6 +321,7 @@ static void visit_end(struct visit *visit)
     index_done(&visit->index);
     footer_done(&visit->footer);
     mem_free(visit->epochs);
+    proof_done(&visit->known);
     verify_done(&visit->verifier);
     mem_free(visit->path);
     mem_free(visit->footer_path);
@@ -358,6 +369,8 @@ static void visit_prepare(struct visit *visit, const struct segment *segment)
     visit->root = segment->claim.root;
     visit->step = (uint32_t)visit->log->topic->config.index_interval_bytes;
     visit->verifier = (struct verifier){ .source = &visit->source };
+    for (size_t i = 0; i < segment->proof.damage_count; i++)
+        (void)proof_add_damage(&visit->known, &segment->proof.damages[i]);
     visit->epochs = segment_epochs(segment, &visit->verifier.epoch_count);
     visit->verifier.epochs = visit->epochs;
     if (segment->sealed && segment->index.from == 0 && segment->index.count)
@@ -376,6 +389,7 @@ void visit_submit(struct visit *visit)
     visit->disk = storage->doors->disk;
     visit->path = visit->footer_path = NULL;
     visit->epochs = NULL;
+    visit->known = (struct proof){ 0 };
     visit->opened = visit->built = false;
     visit->footer_there = visit->footer_lost = visit->distrusted = false;
     visit->damage = (struct damage){ 0 };

@@ -32,6 +32,7 @@ struct visit {
     struct place place;
     struct verifier verifier;
     struct epoch_start *epochs;
+    struct proof known;   /* damages that were known before */
     struct damage damage; /* begins at the limit; end_position 0: none is known */
     uint64_t fresh_from;
     uint64_t root;
