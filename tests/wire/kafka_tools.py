@@ -1,7 +1,7 @@
 """kafka_tools.py - Kafka's own command line tools, asked of this broker; beside those of clients.py and admin_tools.py.
 
 KAFKA_LIBS is a directory with the jars of Apache Kafka 4; without it, or without java, all is skipped. One JVM at
-a time. The tests that keep no state of a broker in mind also run against WIRE_BOOTSTRAP, so against Kafka itself.
+a time.
 """
 
 import glob
