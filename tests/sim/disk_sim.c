@@ -158,6 +158,16 @@ static void inode_settle(struct inode *inode)
     inode->medium_size = inode->seen_size;
 }
 
+/* Does it survive the crash? */
+static bool survives(struct sim *sim)
+{
+    if (!sim->pattern_on || sim->decisions >= 14) {
+        sim->decisions += sim->pattern_on;
+        return random_chance(&sim->random, 1, 2);
+    }
+    return sim->pattern >> sim->decisions++ & 1;
+}
+
 static struct name *name_find(struct sim *sim, const char *path)
 {
     list_foreach (node, &sim->names) {
@@ -620,7 +630,8 @@ static void op_tear(struct sim *sim, const struct disk_op *op)
     sim->counts.torn_writes++;
     for (size_t at = 0; at < op->len; at += SIM_SECTOR) {
         size_t part = op->len - at < SIM_SECTOR ? op->len - at : SIM_SECTOR;
-        if (random_chance(&sim->random, 1, 2))
+        /* With a pattern the cache decides. */
+        if (sim->pattern_on || random_chance(&sim->random, 1, 2))
             inode_write(op->file->inode, op->position + at, (const uint8_t *)op->data + at, part);
     }
 }
@@ -745,14 +756,19 @@ static void inode_lose(struct sim *sim, struct inode *inode)
     for (uint64_t s = 0; s < inode->capacity / SIM_SECTOR; s++) {
         if (!inode->marks[s])
             continue;
-        if (random_chance(&sim->random, 1, 2)) {
+        if (sim->pattern_on &&
+            memcmp(inode->seen + s * SIM_SECTOR, inode->medium + s * SIM_SECTOR, SIM_SECTOR) == 0) {
+            sector_settle(inode, s); /* nothing to decide */
+            continue;
+        }
+        if (survives(sim)) {
             sector_settle(inode, s);
             sim->counts.sectors_kept++;
         } else {
             sim->counts.sectors_lost++;
         }
     }
-    if (inode->medium_size != inode->seen_size && random_chance(&sim->random, 1, 2))
+    if (inode->medium_size != inode->seen_size && survives(sim))
         inode->medium_size = inode->seen_size;
     /* What lies beyond the size is not there. */
     if (inode->capacity > inode->medium_size)
@@ -769,7 +785,7 @@ static void names_lose(struct sim *sim)
     list_foreach_safe (node, following, &sim->names) {
         struct name *name = list_entry(node, struct name, link);
         if (name_differs(name)) {
-            bool keep = random_chance(&sim->random, 1, 2);
+            bool keep = survives(sim);
             *(keep ? &sim->counts.names_kept : &sim->counts.names_lost) += 1;
             if (keep)
                 name_settle(name);
@@ -825,6 +841,7 @@ void disk_sim_crash(struct sim *sim, bool power)
         inode_lose(sim, list_entry(node, struct inode, link));
     names_lose(sim);
     orphans_lose(sim);
+    sim->pattern_on = false;
 }
 
 int sim_flip(struct sim *sim, const char *path, uint64_t position, uint8_t mask)

@@ -192,8 +192,9 @@ static void build_batch(struct world *w, struct part *part, int64_t sequence, st
     batch_builder_begin(&builder, &options);
     uint8_t value[6000];
     for (int32_t i = 0; i < part->count; i++) {
-        size_t len = random_chance(&w->random, 1, 10) ? random_below(&w->random, sizeof(value))
-                                                      : random_below(&w->random, 200);
+        size_t len = w->small                           ? random_below(&w->random, 20)
+                     : random_chance(&w->random, 1, 10) ? random_below(&w->random, sizeof(value))
+                                                        : random_below(&w->random, 200);
         random_bytes(&w->random, value, len);
         struct record_view record = { .timestamp = clock_wall_ms(&w->sim.clock),
             .value = bytes_of(value, len) };
@@ -516,7 +517,7 @@ bool life_open(struct world *w)
     struct storage_hooks hooks = world_hooks(w);
     for (int tries = 0;; tries++) {
         /* A crash inside recovery, now and then; several in a row happen too. */
-        if (tries < 6 && random_chance(&w->random, w->young ? 2 : 1, 3))
+        if (tries < 6 && !w->calm && random_chance(&w->random, w->young ? 2 : 1, 3))
             w->sim.crash_after = w->young ? 6 + (int64_t)random_below(&w->random, 20)
                                           : (int64_t)random_below(&w->random, 60);
         w->failed = false;

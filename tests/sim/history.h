@@ -106,6 +106,8 @@ struct world {
     int32_t epochs[SLOTS][PARTITIONS];
     size_t stopped;     /* commits at the last clean stop */
     bool failed;        /* the write-ahead log said so: the process would have aborted */
+    bool calm;          /* no crash inside recovery */
+    bool small;         /* batches of some hundred bytes */
     bool closed, young; /* young: starts die more often than not, and soon */
     bool damaged;       /* life_damage looks */
     int64_t late_ns;    /* the longest time for which the loop of this life did not turn */

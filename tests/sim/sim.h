@@ -72,7 +72,12 @@ struct sim {
      */
     int64_t crash_after;
     bool dead;
-    bool top_made;    /* a directory at the top was made, so its name can be lost */
+    bool top_made; /* a directory at the top was made, so its name can be lost */
+    /* At the next power cut the i-th thing that differs is kept where bit i of the pattern is set;
+     * behind the 14th it is drawn. `decisions` then tells how many there were. */
+    bool pattern_on;
+    uint64_t pattern;
+    uint32_t decisions;
     bool verbose;     /* print what doors_say says */
     uint64_t said[4]; /* lines by enum log_level */
     uint64_t trace;
