@@ -693,8 +693,9 @@ static int recover(struct recovery *recovery, const struct wal_events *events)
         status = format_read(recovery, format);
     if (status < 0)
         return status;
-    /* The format is written last: nothing in it means that the making was cut short. */
-    bool fresh = format[0] == '\0' && !directory_was_used(recovery), clean = fresh;
+    /* The format is written last: nothing in it, or a part, means that the making was cut short. */
+    bool unfinished = strncmp(format, FORMAT_TEXT, strlen(format)) == 0 && !strchr(format, '\n');
+    bool fresh = unfinished && !directory_was_used(recovery), clean = fresh;
     if (!fresh)
         status = format_check(storage, format);
     else
