@@ -236,3 +236,33 @@ def fetch_sessions(both, v):
     ask(session, 11)
     ask(424242, -1, (0, 1))
     ask(0, 1, (0, 0))
+
+
+@each_version("AddPartitionsToTxn", low=4)
+def verify_partitions(both, v):
+    """What brokers ask of the coordinator: is the partition in the transaction?"""
+    topic, _ = both.topic("a", 2)
+    producer = begin(both)
+    add(both, 3, producer, topic, 0)
+
+    def ask(verify, *partitions, **more):
+        both.ask("AddPartitionsToTxn", v, {"Transactions": [
+            {**ident(producer, **more), "VerifyOnly": verify,
+             "Topics": [{"Name": topic, "Partitions": list(partitions)}]}]})
+    ask(True, 0)
+    ask(True, 0, 1)
+    ask(True, 0, ProducerEpoch=producer[2] + 1)
+    ask(True, 0, ProducerId=424242)
+    ask(True, 0, TransactionalId=both.topic_name("stranger"))
+    end(both, 3, producer)
+
+
+@each_version("WriteTxnMarkers")
+def write_txn_markers(both, v):
+    topic, _ = both.topic("a")
+    producer = begin(both)
+    for name, partition in ((topic, 7), (both.topic_name("never"), 0)):
+        both.ask("WriteTxnMarkers", v, {"Markers": [
+            {"ProducerId": producer[1], "ProducerEpoch": producer[2], "TransactionResult": False, "CoordinatorEpoch": 0,
+             "Topics": [{"Name": name, "PartitionIndexes": [partition]}]}]})
+    both.ask("WriteTxnMarkers", v, {"Markers": []})
