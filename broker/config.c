@@ -575,6 +575,18 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* A message as large as may be sent fits into a unit of the write-ahead log (wal_group_max). */
+static void finish_ring(struct broker_config *config)
+{
+    int64_t largest =
+        least(config->topic_defaults.max_message_bytes, config->socket_request_max_bytes);
+    if (config_given(config, "wal.file.bytes").set || config->wal_file_bytes / 16 * 5 >= largest)
+        return;
+    while (config->wal_file_bytes / 16 * 5 < largest)
+        config->wal_file_bytes *= 2;
+    set_computed(config, "wal.file.bytes", mem_printf("%" PRId64, config->wal_file_bytes));
+}
+
 /* memory.limit in shares: an eighth for large requests, an eighth for handling, a quarter for
  * answers, a sixteenth kept in the pool, a 32nd for fetch sessions; the write-ahead ring, indexes
  * and processors have the rest. */
@@ -607,6 +619,7 @@ static void finish_memory(
                 " bytes are refused, the share of memory.limit=%" PRId64 "\n",
                 given.where, given.text, config->frames_bytes_max, config->memory_limit);
     }
+    finish_ring(config);
     if (config->wal_file_bytes & (config->wal_file_bytes - 1)) {
         struct config_given given = config_given(config, "wal.file.bytes");
         config_error(report, given.where, "wal.file.bytes", given.text, "not a power of two");

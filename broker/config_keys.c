@@ -705,7 +705,8 @@ static const struct config_key keys[] = {
     UNUSED("unstable.metadata.versions.enable", STRING, NULL, WHY_REMOVED),
     NUMBER("wal.file.bytes", LONG, "16777216", 1048576, 1073741824, INT64, wal_file_bytes,
         "Size of the write-ahead ring and of each of its files, a power of two; a data directory "
-        "keeps its own."),
+        "keeps its own. Not set: as much more as message.max.bytes needs, of which a unit takes "
+        "five sixteenths."),
     NUMBER("wal.files.max", INT, "16", 2, 4096, INT32, wal_files_max,
         "Most files of the write-ahead log."),
     NUMBER("wal.writeback.age.ms", LONG, "1000", 1, 600000, INT64, writeback_age_ms,

@@ -58,7 +58,7 @@ void coordinator_put_offset(struct unit *unit, struct bytes group, const struct 
     int32_t partition, const struct committed_offset *offset);
 /* The store's key (or, topic NULL, what the keys of the group begin with) and value, appended. */
 void coordinator_offset_key(
-    struct out *key, struct bytes group, const struct uuid *topic, int32_t partition);
+    struct out *out, struct bytes group, const struct uuid *topic, int32_t partition);
 void coordinator_offset_value(struct out *value, const struct committed_offset *offset);
 /* The topic of a key; false: it is none. */
 bool coordinator_offset_topic(struct bytes key, struct uuid *ret_topic);

@@ -372,6 +372,8 @@ int transaction_decode(struct transaction *transaction, struct bytes data)
     for (uint32_t count = cursor_count(&cursor, PART_SIZE); count; count--) {
         struct transaction_part part;
         struct bytes id = cursor_bytes(&cursor, sizeof(part.topic_id.b));
+        if (!id.data)
+            return -EBADMSG;
         memcpy(part.topic_id.b, id.data, sizeof(part.topic_id.b));
         part.partition = cursor_i32(&cursor);
         part_add(transaction, &part);

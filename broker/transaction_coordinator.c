@@ -206,6 +206,7 @@ static void append_markers(struct transaction_coordinator *coordinator,
     const struct transaction *transaction, const struct transaction_effects *effects,
     struct unit *unit, struct out *marker)
 {
+    CHECK(marker);
     struct batch_options options = batch_options_plain(CODEC_NONE);
     options.producer_id = transaction->now.producer_id;
     options.producer_epoch = effects->marker_epoch;

@@ -768,7 +768,10 @@ static void stand_at(struct wal *wal, const struct wal_end *end)
     wal->appended = wal->written = wal->durable = wal->released = wal->piece_from = end->next;
     wal->told = wal->user_end = end->next;
     wal->piece_max = wal->file_bytes / 4 < PIECE_MAX ? wal->file_bytes / 4 : PIECE_MAX;
-    wal->group_max = wal->file_bytes / 4;
+    /* A group lies in one file. Where it does not fit behind the last one the rest of the file is
+     * given up, which the ring holds, too: less than the group and what records leave spare (an
+     * eighth, see log_commit). Twice that, with headers, is not more than the ring. */
+    wal->group_max = wal->file_bytes / 8 * 3 - 2 * WAL_BLOCK;
     /* A piece is shorter than piece_max only at the end of a file, and the ring meets two. */
     wal->piece_capacity = wal->file_bytes / wal->piece_max + 4;
     wal->pieces = mem_zalloc(wal->piece_capacity, sizeof(*wal->pieces));

@@ -115,7 +115,8 @@ int wal_open(struct wal **ret_wal, const struct wal_config *config, struct doors
  * simulation's kill). Nothing is written. Accepts NULL. */
 void wal_destroy(struct wal *wal);
 
-/* The largest group, payloads and headers, that will ever fit: a quarter of the ring. */
+/* The largest group, payloads and headers, that will ever fit: close to three eighths of the ring.
+ */
 size_t wal_group_max(const struct wal *wal);
 /* Bytes that a record of this payload takes: header and payload, rounded up to 64. */
 static inline size_t wal_record_size(size_t len)

@@ -360,7 +360,7 @@ TEST(connection, the_first_request_has_a_deadline)
     for (int i = 0; i < 6; i++) {
         cr_assert_eq(silent->connection != NULL, i < 4, "after %d ms", i * 500);
         cr_assert_eq(slow->connection != NULL, i < 4);
-        indoors_send(slow, "\0\0\0\x10\0\x12" + i, 1);
+        indoors_send(slow, &"\0\0\0\x10\0\x12"[i], 1);
         indoors_pass(&world, 500);
     }
     cr_assert_not_null(good->connection, "after the first there is only connections.max.idle.ms");

@@ -127,7 +127,7 @@ TEST(wal, a_group_of_the_greatest_size_fits_and_one_above_does_not)
     struct world *world = world_create(5);
     world_open(world);
     size_t max = wal_group_max(world->wal);
-    cr_assert_eq(max, WORLD_FILE_BYTES / 4);
+    cr_assert_eq(max, WORLD_FILE_BYTES / 8 * 3 - 2 * WAL_BLOCK);
     cr_assert_eq(wal_begin(world->wal, max + 64), -EMSGSIZE);
     for (int i = 0; i < 40; i++) {
         int status = wal_begin(world->wal, max);

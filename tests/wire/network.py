@@ -476,6 +476,20 @@ def test_memory_stays_within_its_limit_with_clients_that_do_not_read():
         assert said(broker, "answers are not read")
 
 
+def test_records_above_a_quarter_of_the_ring():
+    for limit, ring in ((5000000, 16 << 20), (12000000, 64 << 20)):
+        with harness.Broker({"message.max.bytes": limit}) as broker:
+            topic, record = harness.unique(), b"z" * (limit - 1000)
+            for _ in range(3):
+                harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic, "-D", "|",
+                             "-X", f"message.max.bytes={limit + 1000}"], input=record)
+            out = harness.run(["kcat", "-C", "-b", broker.bootstrap, "-t", topic, "-e", "-q", "-D", "|", "-X",
+                               f"fetch.message.max.bytes={limit + 1000}", "-X", "receive.message.max.bytes=100000000"])
+            assert out.stdout.count(b"|") == 3 and len(out.stdout) == 3 * len(record) + 3, len(out.stdout)
+            sizes = {path.stat().st_size for path in broker.data.glob("wal/*.wal")}
+            assert sizes == {ring}, sizes
+
+
 def test_bytes_that_come_one_by_one():
     with harness.Broker() as broker, connect(broker) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
