@@ -102,7 +102,7 @@ static bool run_child(int barrier, uint64_t seconds, uint64_t seeds, char *how, 
     return WIFSIGNALED(status) || WEXITSTATUS(status);
 }
 
-static const char *const units[] = { "mutant_wal", "mutant_wal_damage" };
+static const char *const units[] = { "mutant_wal", "mutant_wal_damage", "mutant_verify" };
 
 static bool run_unit(const char *program, const char *unit, const char *fallen_name)
 {
