@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "protocol/base/mem.h"
 
@@ -161,7 +162,7 @@ static void inode_settle(struct inode *inode)
 /* Does it survive the crash? */
 static bool survives(struct sim *sim)
 {
-    if (!sim->pattern_on || sim->decisions >= 14) {
+    if (!sim->pattern_on || sim->decisions >= 64) {
         sim->decisions += sim->pattern_on;
         return random_chance(&sim->random, 1, 2);
     }
@@ -976,6 +977,65 @@ void sim_image_free(struct sim_image *image)
         return;
     disk_drop(&image->names);
     mem_free(image);
+}
+
+struct sim_image *sim_still(struct sim *sim)
+{
+    struct sim_image *image = mem_zalloc(1, sizeof(*image));
+    list_init(&image->files);
+    list_init(&image->names);
+    disk_copy(&image->files, &image->names, &sim->files, &sim->names);
+    list_foreach (node, &sim->pending_ops) { /* the cache has them; a cut decides */
+        const struct disk_op *op = list_entry(node, struct pending_op, link)->op;
+        if (op->kind != DISK_OP_SYNC)
+            inode_write(op->file->inode->copy, op->position, op->data, op->len);
+    }
+    list_foreach_safe (node, following, &image->files) {
+        struct inode *inode = list_entry(node, struct inode, link);
+        if (inode->references == 0) /* open without a name */
+            inode_unref(inode_ref(inode));
+    }
+    return image;
+}
+
+struct sim_image *sim_cut(
+    const struct sim *sim, const struct sim_image *still, uint64_t pattern, uint32_t *ret_decisions)
+{
+    struct sim cut = { .random = random_seeded(pattern),
+        .top_made = sim->top_made,
+        .pattern_on = true,
+        .pattern = pattern };
+    struct sim_image *image = mem_zalloc(1, sizeof(*image));
+    list_init(&cut.files);
+    list_init(&cut.names);
+    list_init(&cut.pending_ops);
+    list_init(&image->files);
+    list_init(&image->names);
+    disk_copy(&cut.files, &cut.names, &still->files, &still->names);
+    disk_sim_crash(&cut, true);
+    for (struct list *node; (node = list_pop(&cut.files));)
+        list_append(&image->files, node);
+    for (struct list *node; (node = list_pop(&cut.names));)
+        list_append(&image->names, node);
+    *ret_decisions = cut.decisions;
+    return image;
+}
+
+uint64_t sim_image_hash(const struct sim_image *image)
+{
+    uint64_t hash = 0;
+    list_foreach (node, &image->names) {
+        const struct name *name = list_entry(node, struct name, link);
+        hash = XXH3_64bits_withSeed(name->path, strlen(name->path) + 1, hash + 1);
+        hash += name->seen_directory;
+        if (!name->seen)
+            continue;
+        hash += 2 + name->seen->direct;
+        hash = XXH3_64bits_withSeed(&name->seen->seen_size, sizeof(name->seen->seen_size), hash);
+        if (name->seen->seen_size)
+            hash = XXH3_64bits_withSeed(name->seen->seen, name->seen->seen_size, hash);
+    }
+    return hash;
 }
 
 void sim_each_file(

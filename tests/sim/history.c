@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "protocol/base/mem.h"
 #include "protocol/batch.h"
@@ -16,6 +17,8 @@ void fail(struct world *w, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
+    if (w->label)
+        (void)fprintf(stderr, "%s\n", w->label);
     (void)fprintf(stderr, "seed %" PRIu64 ", %zu commits, %.3f ms: ", w->seed, w->op_count,
         (double)w->sim.now_ns / 1e6);
     (void)vfprintf(stderr, format, args);
@@ -862,6 +865,51 @@ void world_begin(struct world *w, uint64_t seed, struct totals *totals)
     w->config.defaults.index_interval_bytes = 1024;
     w->config.defaults.retention_ms = -1; /* the clock jumps */
     w->config.defaults.file_delete_delay_ms = 500;
+}
+
+void world_branch(
+    struct world *w, const struct world *from, const struct sim_image *disk, uint64_t seed)
+{
+    *w = (struct world){ .config = from->config,
+        .random = random_seeded(seed),
+        .op_count = from->op_count,
+        .op_capacity = from->op_count,
+        .stopped = from->stopped,
+        .small = from->small,
+        .seed = seed,
+        .totals = from->totals };
+    CHECK(from->ghost_count == 0);
+    memcpy(w->epochs, from->epochs, sizeof(w->epochs));
+    w->ops = mem_alloc(from->op_count * sizeof(*w->ops));
+    memcpy(w->ops, from->ops, from->op_count * sizeof(*w->ops));
+    sim_init(&w->sim, seed);
+    w->sim.now_ns = from->sim.now_ns;
+    w->sim.faults = from->sim.faults;
+    w->sim.top_made = from->sim.top_made;
+    sim_load(&w->sim, disk);
+}
+
+uint64_t world_hash(const struct world *w)
+{
+    struct out facts = { 0 };
+    out_bytes(&facts, w->epochs, sizeof(w->epochs));
+    out_bytes(&facts, &w->stopped, sizeof(w->stopped));
+    for (size_t i = 0; i < w->op_count; i++) {
+        const struct op *op = &w->ops[i];
+        const int64_t parts[] = { op->kind, op->part_count, op->key, (int64_t)op->value, op->slot,
+            op->partition, op->start, op->durable, op->interval, op->acked, op->shown };
+        out_bytes(&facts, parts, sizeof(parts));
+        out_bytes(&facts, op->id.b, sizeof(op->id.b));
+        for (int k = 0; k < op->part_count; k++) {
+            const struct part *part = &op->parts[k];
+            const int64_t of[] = { part->slot, part->partition, part->base, part->count,
+                part->epoch, part->crc };
+            out_bytes(&facts, of, sizeof(of));
+        }
+    }
+    uint64_t hash = XXH3_64bits(facts.data, facts.len);
+    out_done(&facts);
+    return hash;
 }
 
 void totals_add_sim(struct world *w)

@@ -112,6 +112,7 @@ struct world {
     bool damaged;       /* life_damage looks */
     int64_t late_ns;    /* the longest time for which the loop of this life did not turn */
     uint64_t seed;
+    const char *label;    /* a failure prints it; NULL: nothing */
     uint64_t sync_errors; /* that were seen before this life */
     struct totals *totals;
 };
@@ -119,6 +120,12 @@ struct world {
 void fail(struct world *w, const char *format, ...) PRINTF_LIKE(2, 3) NORETURN;
 /* Clean doors, an empty directory, a first life. `seed` also draws the workload. */
 void world_begin(struct world *w, uint64_t seed, struct totals *totals);
+/* For a cut (sim_cut) of `from`, whose life goes on: its history on that disk, dead; life_check is
+ * next. After life_note and survivors_least. */
+void world_branch(
+    struct world *w, const struct world *from, const struct sim_image *disk, uint64_t seed);
+/* What the checks after a crash will ask of the history, in one number. */
+uint64_t world_hash(const struct world *w);
 /* Ends the life, adds the counts to the totals, frees everything. */
 void world_end(struct world *w);
 /* Lets the time pass until then; the loop turns after each event, or (late) only at the end. */

@@ -74,7 +74,7 @@ struct sim {
     bool dead;
     bool top_made; /* a directory at the top was made, so its name can be lost */
     /* At the next power cut the i-th thing that differs is kept where bit i of the pattern is set;
-     * behind the 14th it is drawn. `decisions` then tells how many there were. */
+     * behind the 64th it is drawn. `decisions` then tells how many there were. */
     bool pattern_on;
     uint64_t pattern;
     uint32_t decisions;
@@ -119,6 +119,13 @@ struct sim_image;
 struct sim_image *sim_save(struct sim *sim);
 void sim_load(struct sim *sim, const struct sim_image *image);
 void sim_image_free(struct sim_image *image);
+/* Of a life that goes on: all that is seen, on the medium and in flight now, and what a power cut
+ * in this state would leave (`pattern` as above). Files may be open. */
+struct sim_image *sim_still(struct sim *sim);
+struct sim_image *sim_cut(const struct sim *sim, const struct sim_image *still, uint64_t pattern,
+    uint32_t *ret_decisions);
+/* Of names, order and contents: equal for what the next life can't tell apart. Of a cut only. */
+uint64_t sim_image_hash(const struct sim_image *image);
 
 /* More damage (seen and medium): bytes of one file over those of another (or the same), as a write
  * that went to the wrong place; zeros, as a write that never arrived; a name that is gone. -ENOENT:
