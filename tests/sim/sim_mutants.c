@@ -6,7 +6,7 @@
  * storage/ is built here so that one of its barriers (storage/barriers.h) can fall at a time. For
  * each (or those named) a child process runs the campaigns of sim_storage and sim_compaction from
  * seed 1 on until the oracle, a CHECK or a signal ends it: caught. Where that finds nothing within
- * N seconds (default 30) the unit tests mutant_* beside this program are run, too. If they pass it
+ * N seconds (default 120) the unit tests mutant_* beside this program are run, too. If they pass it
  * survived. First all stand, and the campaigns must find nothing. Ends with `caught N of N
  * barriers`; exit 1 when one survived.
  */
@@ -152,7 +152,7 @@ static bool try_barrier(const char *program, size_t i, uint64_t seconds)
 
 int main(int argc, char **argv)
 {
-    uint64_t seconds = 30;
+    uint64_t seconds = 120;
     bool list = false;
     for (int i = 1; i < argc; i++) {
         if (strncmp(argv[i], "--seconds=", 10) == 0)
