@@ -166,6 +166,9 @@ static rd_kafka_error_t *send_offsets(struct copier *copier)
 static void finish(struct copier *copier, bool good)
 {
     bool on_purpose = ++copier->transactions % ABORT_EVERY == 0;
+    /* An abort drops what still waits in the producer: what is to be hidden must be in the log. */
+    if (on_purpose)
+        (void)rd_kafka_flush(copier->producer, CALL_MS);
     if (good && !failed("send offsets", send_offsets(copier)) && !on_purpose) {
         rd_kafka_error_t *error;
         while ((error = rd_kafka_commit_transaction(copier->producer, CALL_MS)) &&
