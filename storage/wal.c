@@ -743,7 +743,7 @@ static void drop_surplus(struct wal *wal)
 
 /* Files are made in the order of their names, and each is on the medium before the next: one that
  * is not there was removed, perhaps the newest with all that tells of it. */
-static int holes_check(struct wal *wal)
+static int holes_check(struct wal *wal, bool *ret_holes)
 {
     bool above = false;
     int status = 0;
@@ -753,10 +753,25 @@ static int holes_check(struct wal *wal)
             doors_say(wal->doors, LOG_ERROR, "%s/%04zu.wal is missing%s", wal->config.dir, i,
                 wal->config.accept_loss ? "; what it may have held is given up" : "");
             status = wal->config.accept_loss ? 0 : -EUCLEAN;
+            *ret_holes = true;
         }
         above |= there;
     }
     return status;
+}
+
+/* Their loss was accepted: the next start must not ask for it again. */
+static int holes_fill(struct wal *wal)
+{
+    size_t top = wal->files.count;
+    while (top > 0 && !wal->files.slots[top - 1].file)
+        top--;
+    for (size_t i = 0; i < top; i++) {
+        int status = wal->files.slots[i].file ? 0 : wal_files_prepare_now(&wal->files);
+        if (status < 0)
+            return status;
+    }
+    return 0;
 }
 
 static void stand_at(struct wal *wal, const struct wal_end *end)
@@ -812,11 +827,11 @@ static int files_rewrite(struct wal *wal, const struct wal_end *end)
 static int open_files(
     struct wal *wal, uint64_t from, const struct wal_replay *replay, struct wal_found *ret_found)
 {
-    bool lost = false;
+    bool lost = false, holes = false;
     int status = wal_files_open(&wal->files, wal->doors, wal->config.dir, wal->config.files_max);
     wal->files.prepared = wal_prepared;
     if (status == 0)
-        status = holes_check(wal);
+        status = holes_check(wal, &holes);
     if (status < 0)
         return status;
     if (wal->files.format.file_bytes == 0) {
@@ -839,8 +854,10 @@ static int open_files(
         wal_recover(&wal->files, wal->ring, from, wal->config.accept_loss, replay, ret_found, &end);
     if (status < 0)
         return status;
-    ret_found->lost |= lost;
+    ret_found->lost |= lost || holes;
     status = files_rewrite(wal, &end);
+    if (status == 0 && holes)
+        status = holes_fill(wal);
     if (status < 0)
         return status;
     /* What recovery read there is no tail cache. */

@@ -98,7 +98,7 @@ struct wal_found {
     uint64_t torn_lsn;               /* where the log ended */
     uint64_t durable_lsn; /* the greatest durable position that any valid record carried */
     uint64_t damaged;     /* records shown as damaged */
-    bool lost;            /* accept_loss was needed: a header below durable_lsn was bad */
+    bool lost; /* accept_loss was needed: a header below durable_lsn was bad, or a file missing */
 };
 
 /* Opens or creates the files, syncs them and their directory before trusting what is read, replays

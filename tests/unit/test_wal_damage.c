@@ -642,6 +642,30 @@ TEST(wal_damage, missing_files_are_damage)
     world_destroy(world);
 }
 
+TEST(wal_damage, the_loss_of_files_is_accepted_once)
+{
+    struct world *world = world_create(96);
+    struct disk *disk = &world->sim.disk;
+    world_open(world);
+    while (wal_written(world->wal) < (uint64_t)2 * WORLD_FILE_BYTES + WORLD_FILE_BYTES / 2)
+        (void)world_append_durable(world); /* nothing is released: three files */
+    world_close(world);
+    cr_assert_eq(disk->table->remove(disk, file_0), 0);
+    cr_assert_eq(disk->table->remove(disk, file_1), 0);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    cr_assert_eq(world_try_open(world), 0);
+    cr_assert(world->found.lost, "they were needed");
+    world->from = wal_appended(world->wal); /* as the store does after a loss: a checkpoint */
+    world_close(world);
+    world->config.accept_loss = false;
+    cr_assert_eq(world_try_open(world), 0, "and are not needed again");
+    cr_assert_not(world->found.lost);
+    world_close(world);
+    world_destroy(world);
+}
+
 TEST(wal_damage, a_file_of_another_directory_is_refused)
 {
     struct world *other = world_with(94, 3), *world = world_with(95, 3);
