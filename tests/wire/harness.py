@@ -132,6 +132,8 @@ def is_busy():
 
 # ---- ports and waiting -------------------------------------------------------------------------
 
+AT_ONCE_S = 15  # what does not wait for anything is over by then, even on a machine that is full of work
+
 def free_port():
     """A port on 127.0.0.1 that nobody listens on, below the kernel's ephemeral range."""
     try:

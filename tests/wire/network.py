@@ -237,7 +237,7 @@ def test_a_stop_is_clean_with_clients_connected():
         half.sendall(struct.pack(">i", 1000) + b"x" * 10)
         began = time.monotonic()
         assert broker.stop() == 0
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < harness.AT_ONCE_S
         assert closed_by_peer(idle) and closed_by_peer(half)
         assert said(broker, r"INFO  stopping \(SIGTERM\)") and said(broker, "INFO  stopped")
         broker.start()
@@ -251,13 +251,13 @@ def test_a_stop_answers_who_waits():
         topic = harness.unique()
         harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic], input="first\n")
         consumer = harness.spawn(["kcat", "-C", "-u", "-q", "-b", broker.bootstrap, "-t", topic, "-X",
-                                  "fetch.wait.max.ms=10000"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                                  "fetch.wait.max.ms=30000"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert consumer.stdout.readline() == b"first\n"
         harness.run(["kcat", "-P", "-b", broker.bootstrap, "-t", topic], input="second\n")
         assert consumer.stdout.readline() == b"second\n"
         began = time.monotonic()
         assert broker.stop() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < harness.AT_ONCE_S, "it waited for the fetch"
         harness.kill(consumer)
         broker.start()
         out = harness.run(["kcat", "-C", "-e", "-q", "-b", broker.bootstrap, "-t", topic]).stdout
@@ -421,7 +421,7 @@ def test_large_requests_that_never_end_do_not_stop_others():
             held.append(connection)
         began = time.monotonic()
         assert answers(broker)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < harness.AT_ONCE_S
         watch.check()
 
 
