@@ -2,8 +2,7 @@
  * but crashes: a fault that hides another one has no place in every seed. */
 #include "tests/sim/campaign.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include "tests/sim/seeds.h"
 
 enum { BIRTHS = 4 }; /* a seed */
 
@@ -156,16 +155,12 @@ uint64_t campaign_run(const struct campaign *campaign, uint64_t seed, struct tot
     life_crash(&w, true, true);
     uint64_t trace = sim_trace_hash(&w.sim);
     world_end(&w);
-    totals->seeds++;
     return trace;
 }
 
-int campaign_print(const struct totals *t, bool must)
+int campaign_rows(const struct totals *t, bool must)
 {
-    const struct {
-        const char *name;
-        uint64_t count;
-    } rows[] = {
+    const struct seeds_row rows[] = {
         { "commits", t->commits },
         { "directories made", t->births },
         { "reads", t->reads },
@@ -209,13 +204,5 @@ int campaign_print(const struct totals *t, bool must)
         { "damage told", t->damage_named },
         { "damage of no use", t->damage_harmless },
     };
-    int zeros = 0;
-    printf("%" PRIu64 " seeds, %" PRIu64 " operations\n", t->seeds, t->operations);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        bool zero = must && rows[i].count == 0;
-        printf("  %-28s %12" PRIu64 "%s\n", rows[i].name, rows[i].count,
-            zero ? "   NEVER HAPPENED" : "");
-        zeros += zero;
-    }
-    return zeros;
+    return seeds_rows(rows, ARRAY_COUNT(rows), must);
 }

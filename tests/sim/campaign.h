@@ -15,6 +15,6 @@ struct campaign {
 /* Exits with 1 when the oracle sees something wrong. Returns the hash of the trace. */
 uint64_t campaign_run(const struct campaign *campaign, uint64_t seed, struct totals *totals);
 /* A line for each count. Returns how many are zero although the issue wants them. */
-int campaign_print(const struct totals *totals, bool must);
+int campaign_rows(const struct totals *totals, bool must);
 
 #endif

@@ -954,7 +954,6 @@ uint64_t compaction_run(
     const uint64_t *add = (const uint64_t *)&w.sim.counts;
     for (size_t i = 0; i < sizeof(w.sim.counts) / sizeof(*add); i++)
         sum[i] += add[i];
-    totals->seeds++;
     ghosts_clear(&w);
     mem_free(w.items);
     mem_free(w.flights);

@@ -31,7 +31,7 @@
 #include "tests/sim/sim.h"
 
 struct compaction_totals {
-    uint64_t seeds, operations, commits, scans, reads, kills, powers, closes, recovery_crashes;
+    uint64_t operations, commits, scans, reads, kills, powers, closes, recovery_crashes;
     uint64_t stops, lost, gone_records, gone_tombstones, gone_aborted, gone_markers, raises;
     uint64_t flips, damage_seen, expired;
     struct storage_stats storage;

@@ -83,8 +83,7 @@ struct ghosts {
 };
 
 struct totals {
-    uint64_t seeds, operations, commits, reads, refused, full, kills, powers, closes,
-        recovery_crashes;
+    uint64_t operations, commits, reads, refused, full, kills, powers, closes, recovery_crashes;
     uint64_t failures_stopped, lost_commits, kept_unacked, duplicates_checked, back, raises, births,
         freed;
     uint64_t flips, misdirected, zeroed, deleted, damage_refused, damage_named, damage_harmless;

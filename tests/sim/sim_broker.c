@@ -1,10 +1,9 @@
 /*
  * sim_broker - a whole broker and its clients in the simulated world, with oracles.
  *
- *     sim_broker [FIRST-SEED [COUNT [STEPS]]] [--twice] [--verbose] [--seconds=N]
+ *     sim_broker [FIRST-SEED [COUNT [STEPS]]] and the options of seeds.h
  *
- * FIRST-SEED `fresh` takes seeds that nobody has tried, by the clock; the first is printed. For
- * each seed: producers, consumers, group members and an admin work for STEPS steps of the world
+ * For each seed: producers, consumers, group members and an admin work for STEPS steps of the world
  * while the network stalls and breaks, the disk fails, and the broker is killed, loses power, stops
  * and starts. Then faults end, and it is asked whether everybody comes to rest:
  *
@@ -18,13 +17,10 @@
  * seeds on a zero fails.
  */
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "protocol/base/mem.h"
 #include "tests/sim/roles.h"
+#include "tests/sim/seeds.h"
 
 enum {
     PRODUCERS = 4,
@@ -33,7 +29,6 @@ enum {
     SETTLE_MS_MAX = 240000,
     SETTLE_MS_STEP = 50,
     QUIET_MS = 30000,
-    SEEDS_FOR_COUNTS = 50,
 };
 
 struct cast {
@@ -168,7 +163,7 @@ static void finish(struct world *w, const struct cast *cast)
     world_end(w, world_chance(w, 1, 2));
 }
 
-static uint64_t run(uint64_t seed, uint64_t steps, bool verbose, struct totals *totals)
+static uint64_t run(void *totals, uint64_t seed, uint64_t steps, bool verbose)
 {
     struct world *w = mem_zalloc(1, sizeof(*w));
     world_init(w, seed, verbose, totals);
@@ -179,7 +174,6 @@ static uint64_t run(uint64_t seed, uint64_t steps, bool verbose, struct totals *
     }
     finish(w, &cast);
     uint64_t trace = sim_trace_hash(&w->sim);
-    totals->seeds++;
     world_done(w);
     mem_free(w);
     return trace;
@@ -187,26 +181,9 @@ static uint64_t run(uint64_t seed, uint64_t steps, bool verbose, struct totals *
 
 /* ---- counts ---- */
 
-struct row {
-    const char *name;
-    uint64_t count;
-};
-
-static int print_rows(const struct row *rows, size_t count, bool must)
+static int client_rows(const struct totals *t, bool must)
 {
-    int zeros = 0;
-    for (size_t i = 0; i < count; i++) {
-        bool zero = must && rows[i].count == 0;
-        printf("  %-28s %12" PRIu64 "%s\n", rows[i].name, rows[i].count,
-            zero ? "   NEVER HAPPENED" : "");
-        zeros += zero;
-    }
-    return zeros;
-}
-
-static int print_clients(const struct totals *t, bool must)
-{
-    const struct row rows[] = {
+    const struct seeds_row rows[] = {
         { "connections", t->connects },
         { "connections cut", t->resets },
         { "cut inside a request", t->half_requests },
@@ -250,12 +227,12 @@ static int print_clients(const struct totals *t, bool must)
         { "values set at run time", t->settings_set },
         { "values told", t->settings_told },
     };
-    return print_rows(rows, ARRAY_COUNT(rows), must);
+    return seeds_rows(rows, ARRAY_COUNT(rows), must);
 }
 
-static int print_machine(const struct totals *t, bool must)
+static int machine_rows(const struct totals *t, bool must)
 {
-    const struct row rows[] = {
+    const struct seeds_row rows[] = {
         { "kills", t->kills },
         { "power cuts", t->powers },
         { "clean stops", t->stops },
@@ -279,61 +256,23 @@ static int print_machine(const struct totals *t, bool must)
         { "sync errors", t->sim.sync_errors },
         { "no space", t->sim.no_space },
     };
-    return print_rows(rows, ARRAY_COUNT(rows), must);
+    return seeds_rows(rows, ARRAY_COUNT(rows), must);
 }
 
-static int print_counts(const struct totals *t)
+static int tables(const void *context, bool must)
 {
-    /* A handful of seeds can't meet everything. */
-    bool must = t->seeds >= SEEDS_FOR_COUNTS;
-    printf("%" PRIu64 " seeds, %" PRIu64 " steps\n", t->seeds, t->steps);
-    int zeros = print_clients(t, must) + print_machine(t, must);
-    printf("%" PRIu64 " passed, %d failed\n", t->seeds, zeros ? 1 : 0);
-    return zeros;
+    return client_rows(context, must) + machine_rows(context, must);
 }
 
-/* ---- the program ---- */
-
-struct options {
-    uint64_t numbers[3]; /* first seed, how many, steps */
-    bool twice, verbose;
-    time_t until; /* no further seed; 0: no limit */
-};
-
-static struct options options_read(int argc, char **argv)
+static uint64_t happened(const void *context)
 {
-    struct options options = { .numbers = { 1, 50, 20000 } };
-    size_t count = 0;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--twice") == 0)
-            options.twice = true;
-        else if (strcmp(argv[i], "--verbose") == 0)
-            options.verbose = true;
-        else if (strncmp(argv[i], "--seconds=", 10) == 0)
-            options.until = time(NULL) + strtol(argv[i] + 10, NULL, 10);
-        else if (strcmp(argv[i], "fresh") == 0 && count == 0)
-            options.numbers[count++] = (uint64_t)time(NULL) * 1000;
-        else if (count < ARRAY_COUNT(options.numbers))
-            options.numbers[count++] = strtoull(argv[i], NULL, 10);
-    }
-    return options;
+    const struct totals *totals = context;
+    return totals->steps;
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = options_read(argc, argv);
     struct totals totals = { 0 };
-    uint64_t first = options.numbers[0];
-    printf("seeds from %" PRIu64 "\n", first);
-    (void)fflush(stdout);
-    for (uint64_t seed = first; seed < first + options.numbers[1]; seed++) {
-        if (options.until && time(NULL) >= options.until)
-            break;
-        uint64_t trace = run(seed, options.numbers[2], options.verbose, &totals);
-        if (options.twice && run(seed, options.numbers[2], false, &totals) != trace) {
-            (void)fprintf(stderr, "seed %" PRIu64 ": two runs, two traces\n", seed);
-            return 1;
-        }
-    }
-    return print_counts(&totals) ? 1 : 0;
+    struct seeds seeds = { 1, 50, 20000, "steps", 50, run, happened, tables, NULL, &totals };
+    return seeds_run(&seeds, argc, argv);
 }

@@ -1,23 +1,17 @@
 /*
  * sim_compaction - a compacted topic against its oracle (compaction_world.h).
  *
- *     sim_compaction [FIRST-SEED [COUNT [OPERATIONS]]] [--twice] [--verbose]
+ *     sim_compaction [FIRST-SEED [COUNT [OPERATIONS]]] and the options of seeds.h
  *
  * The counts at the end prove that things happened; a zero fails.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "tests/sim/compaction_world.h"
+#include "tests/sim/seeds.h"
 
-static int print_counts(const struct compaction_totals *t, bool must)
+static int tables(const void *context, bool must)
 {
-    const struct {
-        const char *name;
-        uint64_t count;
-    } rows[] = {
+    const struct compaction_totals *t = context;
+    const struct seeds_row rows[] = {
         { "commits", t->commits },
         { "scans", t->scans },
         { "reads", t->reads },
@@ -48,39 +42,23 @@ static int print_counts(const struct compaction_totals *t, bool must)
         { "sync errors", t->sim.sync_errors },
         { "no space", t->sim.no_space },
     };
-    int zeros = 0;
-    printf("%" PRIu64 " seeds, %" PRIu64 " operations\n", t->seeds, t->operations);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        bool zero = must && rows[i].count == 0;
-        printf("  %-28s %12" PRIu64 "%s\n", rows[i].name, rows[i].count,
-            zero ? "   NEVER HAPPENED" : "");
-        zeros += zero;
-    }
-    return zeros;
+    return seeds_rows(rows, ARRAY_COUNT(rows), must);
+}
+
+static uint64_t run(void *context, uint64_t seed, uint64_t operations, bool verbose)
+{
+    return compaction_run(seed, operations, verbose, context);
+}
+
+static uint64_t happened(const void *context)
+{
+    const struct compaction_totals *totals = context;
+    return totals->operations;
 }
 
 int main(int argc, char **argv)
 {
-    bool twice = false, verbose = false;
-    uint64_t numbers[3] = { 1, 100, 1000 };
-    size_t count = 0;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--twice") == 0)
-            twice = true;
-        else if (strcmp(argv[i], "--verbose") == 0)
-            verbose = true;
-        else if (count < 3)
-            numbers[count++] = strtoull(argv[i], NULL, 10);
-    }
     struct compaction_totals totals = { 0 };
-    for (uint64_t seed = numbers[0]; seed < numbers[0] + numbers[1]; seed++) {
-        uint64_t trace = compaction_run(seed, numbers[2], verbose, &totals);
-        if (twice && compaction_run(seed, numbers[2], false, &totals) != trace) {
-            (void)fprintf(stderr, "seed %" PRIu64 ": two runs, two traces\n", seed);
-            return 1;
-        }
-    }
-    int zeros = print_counts(&totals, numbers[1] >= 100);
-    printf("%" PRIu64 " passed, %d failed\n", totals.seeds, zeros ? 1 : 0);
-    return zeros ? 1 : 0;
+    struct seeds seeds = { 1, 100, 1000, "operations", 100, run, happened, tables, NULL, &totals };
+    return seeds_run(&seeds, argc, argv);
 }

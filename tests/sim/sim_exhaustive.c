@@ -307,6 +307,17 @@ static void tell(const struct search *search)
         search->workloads < search->asked ? "; THE TIME WAS OVER BEFORE THE END" : "");
 }
 
+/* Does operate know all of them? */
+static bool workload_known(const char *workload)
+{
+    const char *at = workload + (*workload == 'F');
+    while (*at && strchr(letters, toupper(*at)))
+        at++;
+    if (*at)
+        (void)fprintf(stderr, "no workload: %s (an F, then letters of %s)\n", workload, letters);
+    return *at == '\0';
+}
+
 int main(int argc, char **argv)
 {
     struct search search = { 0 };
@@ -324,8 +335,11 @@ int main(int argc, char **argv)
         named |= argv[i][0] != '-';
     }
     for (int i = 1; named && i < argc; i++) {
-        if (argv[i][0] != '-')
-            workload_try(&search, argv[i], true);
+        if (argv[i][0] == '-')
+            continue;
+        if (!workload_known(argv[i]))
+            return 2;
+        workload_try(&search, argv[i], true);
     }
     for (size_t i = 0; !named && i < ARRAY_COUNT(workloads); i++)
         workload_try(&search, workloads[i].letters, true);

@@ -1,7 +1,7 @@
 /*
  * sim_transactions - a whole broker and transactional producers in the simulated world.
  *
- *     sim_transactions [FIRST-SEED [COUNT [STEPS]]] [--twice] [--verbose]
+ *     sim_transactions [FIRST-SEED [COUNT [STEPS]]] and the options of seeds.h
  *
  * For each seed: instances of producers that share transactional ids, of both versions of the
  * protocol, and a reader of committed data, while the network stalls and breaks, producers die or
@@ -10,20 +10,15 @@
  * a power cut. What must hold is told in deals.h. A failing run prints its seed and the end of its
  * trace, and exits with 1; from 50 seeds on a count of zero fails, too.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "protocol/base/mem.h"
 #include "tests/sim/deals.h"
+#include "tests/sim/seeds.h"
 
 enum {
     TRANSACTORS = 6,
     SETTLE_MS_MAX = 240000,
     SETTLE_MS_STEP = 50,
     ASK_MS = 3000,
-    SEEDS_FOR_COUNTS = 50,
 };
 
 /* The world with what only this program knows of it. */
@@ -130,13 +125,18 @@ static void finish(struct stage *stage)
     world_end(w, world_chance(w, 1, 2));
 }
 
-static uint64_t run(
-    uint64_t seed, uint64_t steps, bool verbose, struct totals *totals, struct deal_counts *counts)
+struct simulation {
+    struct totals totals;
+    struct deal_counts counts;
+};
+
+static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
 {
+    struct simulation *simulation = context;
     struct stage *stage = mem_zalloc(1, sizeof(*stage));
     struct world *w = &stage->world;
-    stage->deals.counts = counts;
-    world_init(w, seed, verbose, totals);
+    stage->deals.counts = &simulation->counts;
+    world_init(w, seed, verbose, &simulation->totals);
     for (int i = 0; i < TRANSACTORS; i++)
         stage->transactors[i] = sim_transactor_create(w, i);
     stage->reader = sim_deal_reader_create(w, 0);
@@ -146,7 +146,6 @@ static uint64_t run(
     }
     finish(stage);
     uint64_t trace = sim_trace_hash(&w->sim);
-    totals->seeds++;
     world_done(w);
     mem_free(stage->deals.deals);
     for (int i = 0; i < DEAL_PARTS; i++)
@@ -155,12 +154,12 @@ static uint64_t run(
     return trace;
 }
 
-static int print_counts(const struct totals *t, const struct deal_counts *c)
+static int tables(const void *context, bool must)
 {
-    const struct row {
-        const char *name;
-        uint64_t count;
-    } rows[] = {
+    const struct simulation *simulation = context;
+    const struct totals *t = &simulation->totals;
+    const struct deal_counts *c = &simulation->counts;
+    const struct seeds_row rows[] = {
         { "transactions begun", c->begun },
         { "commits acknowledged", c->committed },
         { "aborts acknowledged", c->aborted },
@@ -186,39 +185,18 @@ static int print_counts(const struct totals *t, const struct deal_counts *c)
         { "cold reads", t->storage.reads_cold },
         { "records replayed", t->storage.replayed_records },
     };
-    int zeros = 0;
-    printf("%" PRIu64 " seeds, %" PRIu64 " steps\n", t->seeds, t->steps);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        bool zero = t->seeds >= SEEDS_FOR_COUNTS && rows[i].count == 0;
-        printf("  %-28s %12" PRIu64 "%s\n", rows[i].name, rows[i].count,
-            zero ? "   NEVER HAPPENED" : "");
-        zeros += zero;
-    }
-    printf("%" PRIu64 " passed, %d failed\n", t->seeds, zeros ? 1 : 0);
-    return zeros;
+    return seeds_rows(rows, ARRAY_COUNT(rows), must);
+}
+
+static uint64_t happened(const void *context)
+{
+    const struct simulation *simulation = context;
+    return simulation->totals.steps;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t numbers[3] = { 1, 50, 20000 };
-    size_t count = 0;
-    bool twice = false, verbose = false;
-    struct totals totals = { 0 };
-    struct deal_counts counts = { 0 };
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--twice") == 0)
-            twice = true;
-        else if (strcmp(argv[i], "--verbose") == 0)
-            verbose = true;
-        else if (count < ARRAY_COUNT(numbers))
-            numbers[count++] = strtoull(argv[i], NULL, 10);
-    }
-    for (uint64_t seed = numbers[0]; seed < numbers[0] + numbers[1]; seed++) {
-        uint64_t trace = run(seed, numbers[2], verbose, &totals, &counts);
-        if (twice && run(seed, numbers[2], false, &totals, &counts) != trace) {
-            (void)fprintf(stderr, "seed %" PRIu64 ": two runs, two traces\n", seed);
-            return 1;
-        }
-    }
-    return print_counts(&totals, &counts) ? 1 : 0;
+    struct simulation simulation = { 0 };
+    struct seeds seeds = { 1, 50, 20000, "steps", 50, run, happened, tables, NULL, &simulation };
+    return seeds_run(&seeds, argc, argv);
 }

@@ -25,7 +25,7 @@ enum { WORLD_LINES = 24, WORLD_LINE_SIZE = 160 };
 
 /* What happened in all runs; a zero is a hole in the test. By name in sim_broker.c. */
 struct totals {
-    uint64_t seeds, steps;
+    uint64_t steps;
     /* ends of lives */
     uint64_t kills, powers, stops, recovery_crashes, fail_stops;
     /* the network */
