@@ -34,9 +34,9 @@ enum { BUCKET_COUNT = 1024 };
 
 struct coordinator {
     struct broker *broker;
-    struct group_limits limits;
-    size_t bytes; /* that groups and members take */
-    struct group_effects effects;
+    struct group_owner owner;
+    struct classic_limits limits;
+    struct classic_effects effects;
     struct list buckets[BUCKET_COUNT];
     struct list groups;
     size_t group_count;
@@ -112,34 +112,93 @@ void coordinator_forget(struct coordinator *coordinator, const struct request *r
 /* ---- effects ---- */
 
 static void effect_join(
-    void *context, struct group *group, void *token, const struct group_join_answer *answer)
+    void *context, struct group *group, void *token, const struct classic_join_answer *answer)
 {
     (void)context;
     handle_join_group_answer(token, group, answer);
 }
 
 static void effect_sync(
-    void *context, struct group *group, void *token, int16_t error, struct bytes assignment)
+    void *context, struct group *group, void *token, const struct classic_sync_answer *answer)
 {
     (void)context;
-    handle_sync_group_answer(token, group, error, assignment);
+    handle_sync_group_answer(token, group, answer);
 }
 
-static int16_t effect_persist(void *context, struct group *group)
+/* Rows of a group on their way into a unit. */
+struct rows {
+    struct unit *unit;
+    struct bytes group;
+};
+
+static void rows_put_group(void *context, struct bytes value)
 {
-    struct coordinator *coordinator = context;
+    struct rows *rows = context;
+    unit_put(rows->unit, STORE_GROUP, rows->group, value);
+}
+
+static void member_key(struct out *out, struct bytes group, struct bytes member_id)
+{
+    be_put16(out_add(out, 2), (uint16_t)group.len);
+    out_bytes(out, group.data, group.len);
+    out_bytes(out, member_id.data, member_id.len);
+}
+
+static void rows_put_member(void *context, const char *member_id, struct bytes value)
+{
+    struct rows *rows = context;
+    struct out key = { 0 };
+    member_key(&key, rows->group, bytes_text(member_id));
+    unit_put(rows->unit, STORE_GROUP_MEMBER, bytes_of(key.data, key.len), value);
+    out_done(&key);
+}
+
+static bool member_delete(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    (void)value;
+    (void)lsn;
+    unit_put(context, STORE_GROUP_MEMBER, key, bytes_of(NULL, 0));
+    return true;
+}
+
+static void members_delete(
+    struct coordinator *coordinator, struct unit *unit, const struct group *group)
+{
+    struct out prefix = { 0 };
+    member_key(&prefix, bytes_text(group->id), bytes_of("", 0));
+    store_each(coordinator->broker->storage, STORE_GROUP_MEMBER, bytes_of(prefix.data, prefix.len),
+        member_delete, unit);
+    out_done(&prefix);
+}
+
+/* Also in place of whatever stands under this id (`all`). */
+static int16_t rows_commit(struct coordinator *coordinator, struct group *group, bool all)
+{
     struct pending_commit *commit = coordinator_commit_begin(coordinator, NULL, NULL);
-    struct out out = { 0 };
+    struct rows rows = { &commit->unit, bytes_text(group->id) };
+    struct group_rows face = { &rows, rows_put_group, rows_put_member };
     group->state_since_ms = clock_wall_ms(coordinator->broker->doors->clock);
-    group_encode(group, &out);
-    unit_put(&commit->unit, STORE_GROUP, bytes_text(group->id), bytes_of(out.data, out.len));
-    int status = coordinator_commit(coordinator, commit);
-    if (status == 0)
-        group->lsn = commit->unit.end_lsn;
-    else if (status == -EAGAIN)
+    if (all)
+        members_delete(coordinator, &commit->unit, group);
+    group->operations->save(group, &face, all);
+    if (commit->unit.put_count == 0) {
         pending_commit_free(commit);
-    out_done(&out);
+        return KAFKA_ERROR_NONE;
+    }
+    int status = coordinator_commit(coordinator, commit);
+    if (status == 0) {
+        group->lsn = commit->unit.end_lsn;
+        if (group->operations->saved)
+            group->operations->saved(group);
+    } else if (status == -EAGAIN) {
+        pending_commit_free(commit);
+    }
     return status == 0 ? KAFKA_ERROR_NONE : KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+}
+
+static int16_t owner_persist(void *context, struct group *group)
+{
+    return rows_commit(context, group, false);
 }
 
 static void timer_arm(struct coordinator *coordinator)
@@ -152,7 +211,7 @@ static void timer_arm(struct coordinator *coordinator)
         timer_cancel(timers, &coordinator->timer);
 }
 
-static void effect_schedule(void *context, struct group *group)
+static void owner_schedule(void *context, struct group *group)
 {
     struct coordinator *coordinator = context;
     int64_t deadline = group_next_deadline(group);
@@ -174,7 +233,7 @@ static void timer_fire(struct timer *timer)
     timer_arm(coordinator);
 }
 
-static void effect_member_id(void *context, struct bytes prefix, char *to, size_t size)
+static void owner_member_id(void *context, struct bytes prefix, char *to, size_t size)
 {
     struct coordinator *coordinator = context;
     uint8_t id[16];
@@ -206,13 +265,36 @@ struct group *coordinator_group(struct coordinator *coordinator, struct bytes id
     return NULL;
 }
 
-struct group *coordinator_group_make(struct coordinator *coordinator, struct bytes id)
+static struct group *make_classic(struct coordinator *coordinator, struct bytes id)
+{
+    return &classic_group_create(
+        id, &coordinator->owner, &coordinator->limits, &coordinator->effects)
+                ->base;
+}
+
+static const struct kind {
+    enum group_kind kind;
+    struct group *(*make)(struct coordinator *coordinator, struct bytes id);
+} kinds[] = {
+    { GROUP_CLASSIC, make_classic },
+};
+
+static const struct kind *kind_find(unsigned number)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
+        if ((unsigned)kinds[i].kind == number)
+            return &kinds[i];
+    return NULL;
+}
+
+struct group *coordinator_group_make(
+    struct coordinator *coordinator, struct bytes id, enum group_kind kind)
 {
     struct group *group = coordinator_group(coordinator, id);
     if (group || coordinator->group_count >= COORDINATOR_GROUPS_MAX ||
-        coordinator->bytes >= coordinator->limits.bytes_max)
+        group_owner_is_full(&coordinator->owner, 0))
         return group;
-    group = group_create(id, &coordinator->limits, &coordinator->effects);
+    group = kind_find(kind)->make(coordinator, id);
     list_append(&coordinator->groups, &group->link);
     list_append(bucket_of(coordinator, id), &group->bucket);
     coordinator->group_count++;
@@ -225,7 +307,27 @@ static void group_remove(struct coordinator *coordinator, struct group *group)
     list_remove(&group->link);
     list_remove(&group->bucket);
     coordinator->group_count--;
-    group_destroy(group);
+    group->operations->destroy(group);
+}
+
+struct group *coordinator_group_new(
+    struct coordinator *coordinator, const struct group *like, enum group_kind kind)
+{
+    return kind_find(kind)->make(coordinator, bytes_text(like->id));
+}
+
+int16_t coordinator_group_replace(
+    struct coordinator *coordinator, struct group *old, struct group *group)
+{
+    int16_t error = rows_commit(coordinator, group, true);
+    if (error)
+        return error;
+    list_insert_before(&old->link, &group->link);
+    list_insert_before(&old->bucket, &group->bucket);
+    coordinator->group_count++;
+    group_remove(coordinator, old);
+    owner_schedule(coordinator, group);
+    return KAFKA_ERROR_NONE;
 }
 
 struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after)
@@ -364,6 +466,7 @@ void coordinator_delete_group(
     struct offsets_deletion deletion = { unit, bytes_text(group->id) };
     coordinator_each_offset(coordinator, deletion.group, offset_delete, &deletion);
     unit_put(unit, STORE_GROUP, deletion.group, bytes_of(NULL, 0));
+    members_delete(coordinator, unit, group);
     transaction_coordinator_drop_offsets(coordinator->broker->transactions, unit, deletion.group);
 }
 
@@ -376,16 +479,52 @@ void coordinator_drop_group(struct coordinator *coordinator, struct bytes id)
 
 /* ---- start and end ---- */
 
+struct load_members {
+    struct group *group;
+    int64_t now;
+    size_t prefix_len;
+    int status;
+};
+
+static bool load_member(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    struct load_members *load = context;
+    struct bytes id = bytes_of(key.data + load->prefix_len, key.len - load->prefix_len);
+    if (lsn > load->group->lsn)
+        load->group->lsn = lsn;
+    load->status = load->group->operations->load_member(load->group, id, value, load->now);
+    return load->status == 0;
+}
+
+static int load_rows(struct coordinator *coordinator, struct group *group, struct bytes row)
+{
+    struct load_members load = { .group = group,
+        .now = clock_monotonic_ns(coordinator->broker->doors->clock) };
+    load.status = group->operations->load(group, row, load.now);
+    if (load.status < 0)
+        return load.status;
+    struct out prefix = { 0 };
+    member_key(&prefix, bytes_text(group->id), bytes_of("", 0));
+    load.prefix_len = prefix.len;
+    store_each(coordinator->broker->storage, STORE_GROUP_MEMBER, bytes_of(prefix.data, prefix.len),
+        load_member, &load);
+    out_done(&prefix);
+    if (load.status == 0 && group->operations->loaded)
+        load.status = group->operations->loaded(group, load.now);
+    return load.status;
+}
+
 static bool load_group(void *context, struct bytes key, struct bytes value, uint64_t lsn)
 {
     struct coordinator *coordinator = context;
-    struct doors *doors = coordinator->broker->doors;
-    struct group *group = coordinator_group_make(coordinator, key);
+    const struct kind *kind = value.len ? kind_find(value.data[0]) : NULL;
+    struct group *group =
+        coordinator_group_make(coordinator, key, kind ? kind->kind : GROUP_CLASSIC);
     if (!group)
         return false;
     group->lsn = lsn;
-    if (group_decode(group, value, clock_monotonic_ns(doors->clock)) < 0) {
-        doors_say(doors, LOG_ERROR,
+    if (!kind || load_rows(coordinator, group, value) < 0) {
+        doors_say(coordinator->broker->doors, LOG_ERROR,
             "group %.*s: its stored state can't be read and is dropped; its members will join anew",
             (int)key.len, (const char *)key.data);
         group_remove(coordinator, group);
@@ -400,7 +539,8 @@ static bool load_offset(void *context, struct bytes key, struct bytes value, uin
     (void)lsn;
     if (key.len < 2 || key.len < 2 + (size_t)be_get16(key.data))
         return true;
-    return coordinator_group_make(context, bytes_of(key.data + 2, be_get16(key.data))) != NULL;
+    return coordinator_group_make(
+               context, bytes_of(key.data + 2, be_get16(key.data)), GROUP_CLASSIC) != NULL;
 }
 
 int coordinator_create(struct coordinator **ret_coordinator, struct broker *broker)
@@ -408,20 +548,22 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
     struct coordinator *coordinator = mem_zalloc(1, sizeof(*coordinator));
     const struct broker_config *config = broker->config;
     coordinator->broker = broker;
-    coordinator->limits = (struct group_limits){
+    coordinator->owner = (struct group_owner){
+        .context = coordinator,
+        .persist = owner_persist,
+        .schedule = owner_schedule,
+        .member_id = owner_member_id,
+        .bytes_max = SIZE_MAX, /* what was kept before is there, whatever the limit says now */
+    };
+    coordinator->limits = (struct classic_limits){
         .initial_delay_ns = config->group_initial_rebalance_delay_ms * CLOCK_NS_PER_MS,
         .session_min_ms = config->group_min_session_timeout_ms,
         .session_max_ms = config->group_max_session_timeout_ms,
         .members_max = (size_t)config->group_max_size,
-        .bytes_max = SIZE_MAX, /* what was kept before is there, whatever the limit says now */
-        .bytes = &coordinator->bytes,
     };
-    coordinator->effects = (struct group_effects){ .context = coordinator,
-        .join = effect_join,
-        .sync = effect_sync,
-        .persist = effect_persist,
-        .schedule = effect_schedule,
-        .member_id = effect_member_id };
+    coordinator->effects = (struct classic_effects){
+        .context = coordinator, .join = effect_join, .sync = effect_sync
+    };
     coordinator->timer.fire = timer_fire;
     list_init(&coordinator->groups);
     list_init(&coordinator->commits);
@@ -429,7 +571,7 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
         list_init(&coordinator->buckets[i]);
     store_each(broker->storage, STORE_GROUP, bytes_of("", 0), load_group, coordinator);
     store_each(broker->storage, STORE_OFFSET, bytes_of("", 0), load_offset, coordinator);
-    coordinator->limits.bytes_max = (size_t)config->groups_bytes_max;
+    coordinator->owner.bytes_max = (size_t)config->groups_bytes_max;
     *ret_coordinator = coordinator;
     return 0;
 }

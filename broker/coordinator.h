@@ -1,9 +1,11 @@
 /*
- * coordinator.h - the owner of all groups: finds and makes them, drives their deadlines, makes
- * their state and the committed offsets durable through log_commit.
+ * coordinator.h - the owner of all groups, of every kind (group.h): finds and makes them, drives
+ * their deadlines, makes their state and the committed offsets durable through log_commit.
  *
- * Groups live in STORE_GROUP as group_encode writes them. Offsets live in the store only, under
- * STORE_OFFSET: key = u16 length of the group id, group id, topic id (16), u32 partition
+ * Groups live in STORE_GROUP, key = group id, the first byte of the value is the kind; kinds with a
+ * row for each member keep them in STORE_GROUP_MEMBER, key = u16 length of the group id, group id,
+ * member id (big-endian, so that a group's members stand together). Offsets live in the store only,
+ * under STORE_OFFSET: key = u16 length of the group id, group id, topic id (16), u32 partition
  * (big-endian, so that a group's keys stand together); the store is their memory too.
  *
  * One thread: the loop.
@@ -14,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "broker/group.h"
+#include "broker/classic_group.h"
 #include "protocol/base/bytes.h"
 #include "protocol/uuid.h"
 
@@ -33,8 +35,18 @@ void coordinator_destroy(struct coordinator *coordinator);
 
 /* NULL: no such group. */
 struct group *coordinator_group(struct coordinator *coordinator, struct bytes id);
-/* Makes it if need be; NULL: COORDINATOR_GROUPS_MAX. */
-struct group *coordinator_group_make(struct coordinator *coordinator, struct bytes id);
+/* Makes it if need be, of this kind; what is there may be of another. NULL:
+ * COORDINATOR_GROUPS_MAX, or their share of memory. */
+struct group *coordinator_group_make(
+    struct coordinator *coordinator, struct bytes id, enum group_kind kind);
+/* An empty group of another kind and the same id, which nobody knows yet: for
+ * coordinator_group_replace, or operations->destroy. */
+struct group *coordinator_group_new(
+    struct coordinator *coordinator, const struct group *like, enum group_kind kind);
+/* `group` takes the place of `old`, on disk and here, and `old` is destroyed; nobody may wait in
+ * it. On an error (Kafka's) everything is as before and `group` is still the caller's. */
+int16_t coordinator_group_replace(
+    struct coordinator *coordinator, struct group *old, struct group *group);
 /* In the order of their making: NULL is before the first. */
 struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after);
 

@@ -1,21 +1,16 @@
 /*
- * group.h - one classic consumer group, as a pure state machine: no sockets, no disk, no clock.
+ * group.h - what all kinds of groups have in common: an id, a durable form, deadlines, and a table
+ * of what the kind does. The coordinator owns groups through this header alone.
  *
- *            first join                    all joined, or time is up
- *   EMPTY ───────────────▶ PREPARING ─────────────────────────────▶ COMPLETING
- *     ▲                     ▲    │ nobody left                          │ leader's sync
- *     └─────────────────────┼────┘                                      ▼
- *                           └───────────── join, leave, expiry ────── STABLE
+ * A kind (classic_group.h, consumer_group.h) embeds struct group as its first field and keeps its
+ * own state machine in its own file: no sockets, no disk, no clock. What it needs of the world it
+ * asks of its owner.
  *
- * Events come in as calls with `now`; what follows from them goes out through struct group_effects,
- * in order, during the call. A join or sync that must wait is remembered by the caller's token and
- * answered later, exactly once: by an effect, or never if group_forget_token was called.
+ * To add a kind: a number in enum group_kind (it is on disk, so it is never used twice), a table
+ * of operations, and a row in the coordinator's list of kinds.
  *
- * Rules: KIP-62 (rebalance timeout), KIP-134 (initial delay), KIP-345 (static members), KIP-394
- * (member id required), KIP-559, KIP-800, KIP-814 (skip assignment); Kafka 4.3's
- * GroupMetadataManager. Error codes are Kafka's, since all of this is said to clients.
- *
- * Time is monotonic nanoseconds. One thread.
+ * Error codes are Kafka's, since all of this is said to clients. Time is monotonic nanoseconds. One
+ * thread.
  */
 #ifndef BROKER_GROUP_H
 #define BROKER_GROUP_H
@@ -28,174 +23,131 @@
 #include "protocol/base/heap.h"
 #include "protocol/base/list.h"
 
-enum group_state {
-    GROUP_EMPTY,
-    GROUP_PREPARING,  /* Kafka says PreparingRebalance */
-    GROUP_COMPLETING, /* CompletingRebalance */
-    GROUP_STABLE,
-    GROUP_DEAD,
-};
-const char *group_state_name(enum group_state state);
-
 struct group;
+struct classic_join;
+struct classic_sync;
 
-struct group_protocol {
-    char *name;
-    struct bytes metadata; /* owned by the member */
+/* The first byte of the durable form of the group. */
+enum group_kind {
+    GROUP_CLASSIC = 1,  /* also a group that has only offsets */
+    GROUP_CONSUMER = 2, /* KIP-848 */
+    GROUP_SHARE = 3,    /* KIP-932 */
 };
 
-struct group_member {
-    struct list link; /* in group->members, in the order of joining */
-    struct group *group;
-    char *id;
-    char *instance_id; /* static members; else NULL */
-    char *client_id, *client_host;
-    int64_t session_timeout_ns, rebalance_timeout_ns;
-    struct group_protocol *protocols;
-    size_t protocol_count;
-    struct bytes assignment;       /* owned; null before the first sync */
-    void *join_token, *sync_token; /* somebody waits */
-    size_t bytes;                  /* counted in limits->bytes */
-    bool joined;                   /* in the rebalance that is going on */
-    bool synced;                   /* since the last completed join */
-    bool fresh;                    /* its first join is not completed yet */
-    struct heap_node deadline;     /* in group->deadlines */
-};
-
-/* A member id that was given out (KIP-394) and has not joined yet. */
-struct group_pending {
-    struct list link;
-    char *id;
-    struct heap_node deadline;
-};
-
-struct group_limits {
-    int64_t initial_delay_ns; /* group.initial.rebalance.delay.ms */
-    int32_t session_min_ms, session_max_ms;
-    size_t members_max; /* group.max.size */
-    size_t bytes_max;   /* of all groups: their share of memory.limit */
-    size_t *bytes;      /* that all groups take; counted here */
-};
-
-/* What a JoinGroup answer says. Everything is borrowed until the effect returns. */
-struct group_join_answer {
-    int16_t error;
-    int32_t generation;                        /* -1 on an error */
-    const char *protocol_type, *protocol_name; /* NULL: none */
-    const char *leader;                        /* "" on an error */
-    const char *member_id;
-    bool skip_assignment;
-    bool with_members; /* the leader's answer: walk group->members, group_member_metadata */
-};
-
-struct group_effects {
+/* Where the durable form goes: one row for the group, and, for kinds that want it, one for each
+ * member, so that a change of one member does not write them all. */
+struct group_rows {
     void *context;
-    void (*join)(
-        void *context, struct group *group, void *token, const struct group_join_answer *answer);
-    /* assignment null on an error */
-    void (*sync)(
-        void *context, struct group *group, void *token, int16_t error, struct bytes assignment);
-    /* State that must outlive a restart changed; comes before the answers that reveal it. Returns a
-     * Kafka error: not NONE is what waiting syncs hear instead (they will join again). */
+    /* value null: the row goes away. */
+    void (*put_group)(void *context, struct bytes value);
+    void (*put_member)(void *context, const char *member_id, struct bytes value);
+};
+
+/* What a group needs of its surroundings, which outlive it. */
+struct group_owner {
+    void *context;
+    /* State that must outlive a restart changed; comes before the answers that reveal it: calls
+     * operations->save, and sets group->lsn. Returns a Kafka error if that was not possible. */
     int16_t (*persist)(void *context, struct group *group);
     /* The earliest deadline of the group may have changed (group_next_deadline). */
     void (*schedule)(void *context, struct group *group);
     /* A fresh member id: unique for ever. Writes a NUL-terminated text of `prefix`, '-' and a UUID.
      */
     void (*member_id)(void *context, struct bytes prefix, char *to, size_t size);
+    size_t bytes;     /* that all groups take; the kinds count */
+    size_t bytes_max; /* their share of memory.limit */
 };
 
-enum {
-    GROUP_MEMBER_ID_SIZE = 320,
-    GROUP_PROTOCOLS_MAX = 64, /* that one member offers; clients have one to three */
+enum { GROUP_MEMBER_ID_SIZE = 320 };
+
+/* Who commits or reads offsets. */
+struct group_offset_client {
+    struct bytes member_id, instance_id; /* instance_id null: none said */
+    int32_t epoch;                       /* generation, or member epoch; -1: none */
+    int16_t version;                     /* of the request */
+    bool transactional;                  /* TxnOffsetCommit */
+};
+
+/* What a kind does. Those that may be NULL say so. */
+struct group_operations {
+    enum group_kind kind;
+    const char *type_name; /* as ListGroups says it: "classic" */
+
+    void (*destroy)(struct group *group);
+    const char *(*state_name)(const struct group *group);
+    const char *(*protocol_type)(const struct group *group); /* "": none */
+    /* No members: it may be deleted, or become a group of another kind. */
+    bool (*is_empty)(const struct group *group);
+    /* Is a member subscribed to the topic, or may be? OffsetDelete then spares it. Asked only of
+     * groups that are empty or say "consumer" as their protocol type; NULL: never. */
+    bool (*is_subscribed)(const struct group *group, struct bytes topic);
+
+    /* A deadline that was set is over; it is not in the heap any more. */
+    void (*expire)(struct group *group, struct heap_node *node, int64_t now);
+
+    /* What changed since the last `saved` (or everything, `all`) as rows; `saved`: it is in a
+     * unit that was committed. */
+    void (*save)(struct group *group, const struct group_rows *rows, bool all);
+    void (*saved)(struct group *group); /* NULL: nothing to do */
+    /* Into a group that has just been created; members get a full session from `now` to be heard
+     * of. First the group's row, then members in the order of their ids, then `loaded`. -EBADMSG:
+     * not a group (said by the caller, who drops it). */
+    int (*load)(struct group *group, struct bytes row, int64_t now);
+    int (*load_member)(struct group *group, struct bytes id, struct bytes row, int64_t now);
+    int (*loaded)(struct group *group, int64_t now); /* NULL: nothing to do */
+
+    /* May this one commit offsets, or read them? Counts as a sign of life. */
+    int16_t (*check_commit)(
+        struct group *group, const struct group_offset_client *client, int64_t now);
+    int16_t (*check_fetch)(
+        struct group *group, const struct group_offset_client *client, int64_t now); /* or NULL */
+
+    /* The protocol of classic members (classic_group.h); NULL, all or none: this kind does not
+     * speak it. */
+    void (*join)(struct group *group, const struct classic_join *join, void *token, int64_t now);
+    void (*sync)(struct group *group, const struct classic_sync *sync, void *token, int64_t now);
+    int16_t (*heartbeat)(struct group *group, struct bytes member_id, struct bytes instance_id,
+        int32_t generation, int64_t now);
+    int16_t (*leave)(
+        struct group *group, struct bytes member_id, struct bytes instance_id, int64_t now);
+    /* Whoever waits with this token is gone. */
+    void (*forget_token)(struct group *group, const void *token);
 };
 
 struct group {
+    const struct group_operations *operations;
+    struct group_owner *owner;
     char *id;
-    enum group_state state;
-    int32_t generation;
-    char *protocol_type, *protocol_name; /* NULL: none */
-    char *leader;                        /* member id; NULL: none */
-    struct list members, pending;
-    size_t member_count;
-    struct heap deadlines;  /* members, pending ids, and `timer` */
-    struct heap_node timer; /* of the state: initial delay, rebalance, pending syncs */
-    int64_t initial_remaining_ns;
-    bool initial;           /* the delayed first join of an empty group */
-    bool member_added;      /* since the initial timer was last set */
-    int64_t state_since_ms; /* wall time; for expiry, kept over restarts */
-    const struct group_limits *limits;
-    const struct group_effects *effects;
-    /* the coordinator's */
+    struct heap deadlines;  /* whatever has a time: group_deadline_set */
+    int64_t state_since_ms; /* wall time; for expiry, kept over restarts; the owner's */
+    uint64_t lsn;           /* of its newest row: wait for it before telling its state */
+    /* the owner's */
     struct list link, bucket;
     struct heap_node wake;
-    uint64_t lsn;
-    void *owner;
 };
 
-/* limits and effects outlive the group. */
-struct group *group_create(
-    struct bytes id, const struct group_limits *limits, const struct group_effects *effects);
-/* Waiting tokens are not answered. */
-void group_destroy(struct group *group);
+/* For the kinds: the part of every group. */
+void group_init(struct group *group, const struct group_operations *operations, struct bytes id,
+    struct group_owner *owner);
+void group_done(struct group *group);
 
-struct group_join {
-    struct bytes member_id, instance_id; /* instance_id null: dynamic */
-    struct bytes client_id;
-    const char *client_host;
-    struct bytes protocol_type;
-    const struct group_join_protocol {
-        struct bytes name, metadata;
-    } * protocols;
-    size_t protocol_count;
-    int32_t session_timeout_ms, rebalance_timeout_ms;
-    bool require_member_id;   /* JoinGroup v4+ */
-    bool can_skip_assignment; /* v9+ */
-};
-/* Answered through effects->join, now or later. */
-void group_join(struct group *group, const struct group_join *join, void *token, int64_t now);
-
-struct group_sync {
-    struct bytes member_id, instance_id;
-    int32_t generation;
-    struct bytes protocol_type, protocol_name; /* null: not checked (below v5) */
-    const struct group_assignment {
-        struct bytes member_id, assignment;
-    } * assignments;
-    size_t assignment_count;
-};
-void group_sync(struct group *group, const struct group_sync *sync, void *token, int64_t now);
-
-int16_t group_heartbeat(struct group *group, struct bytes member_id, struct bytes instance_id,
-    int32_t generation, int64_t now);
-/* By member id, or by instance id with an empty member id. */
-int16_t group_leave(
-    struct group *group, struct bytes member_id, struct bytes instance_id, int64_t now);
-/* May this member (or, generation -1 and no member, a simple consumer) commit offsets? Counts as a
- * sign of life. */
-int16_t group_check_commit(struct group *group, struct bytes member_id, struct bytes instance_id,
-    int32_t generation, int64_t now);
-
-/* The same for the offsets of a transaction: its producer need not be a member, and may commit
- * while the group rebalances (KIP-447). */
-int16_t group_check_transactional_commit(struct group *group, struct bytes member_id,
-    struct bytes instance_id, int32_t generation, int64_t now);
-
-/* Whoever waits with this token is gone; the member stays until its session ends. */
-void group_forget_token(struct group *group, const void *token);
+int16_t group_persist(struct group *group);
+void group_deadline_set(struct group *group, struct heap_node *node, int64_t at);
+void group_deadline_clear(struct group *group, struct heap_node *node);
+/* Would `more` bytes make the groups larger than they may be? */
+bool group_owner_is_full(const struct group_owner *owner, size_t more);
+bool group_is_full(const struct group *group, size_t more);
 
 /* INT64_MAX: none. */
 int64_t group_next_deadline(const struct group *group);
+/* Everything that was due until `now`, in order. It may end with another group in its place (a
+ * conversion): afterwards the group must be looked up again. */
 void group_tick(struct group *group, int64_t now);
 
-struct group_member *group_member(const struct group *group, struct bytes member_id);
-/* The member's metadata for the group's chosen protocol; empty if none is chosen. */
-struct bytes group_member_metadata(const struct group_member *member);
-
-/* The durable form: everything but tokens and deadlines. */
-void group_encode(const struct group *group, struct out *out);
-/* Restores a group that has just been created; members get a full session from `now` to be heard
- * of. -EBADMSG: not a group (said by the caller, who drops it). */
-int group_decode(struct group *group, struct bytes data, int64_t now) MUST_CHECK;
+/* For rows: a text or run of bytes that may be null (u32 len, 0xffffffff is null). */
+struct cursor;
+void group_put_blob(struct out *out, struct bytes blob);
+struct bytes group_take_blob(struct cursor *cursor); /* borrowed */
+char *group_take_text(struct cursor *cursor);        /* the caller's; NULL: null */
 
 #endif

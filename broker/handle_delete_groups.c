@@ -48,7 +48,7 @@ static int16_t group_delete(struct request *request, struct commit *commit, stru
     if (!group)
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
     request_depends(request, group->lsn);
-    if (group->state != GROUP_EMPTY)
+    if (!group->operations->is_empty(group))
         return KAFKA_ERROR_NON_EMPTY_GROUP;
     coordinator_delete_group(coordinator, &commit->unit, group);
     return 0;
@@ -111,50 +111,13 @@ void handle_delete_groups(struct request *request)
 
 /* ---- OffsetDelete -------------------------------------------------------------------------- */
 
-/* Whether a member's metadata, which is its own business, names the topic. What cannot be read
- * names none. False: the request has failed. */
-static bool member_wants(
-    struct request *request, struct bytes metadata, struct bytes topic, bool *ret_wants)
-{
-    struct consumer_protocol_subscription subscription;
-    if (metadata.len < 2)
-        return true;
-    int16_t version = (int16_t)be_get16(metadata.data), newest = 3;
-    struct reader reader = reader_of(bytes_of(metadata.data + 2, metadata.len - 2));
-    if (version < 0)
-        return true;
-    int status = codec_decode(&consumer_protocol_subscription_message,
-        version < newest ? version : newest, &reader, &request->arena, &subscription);
-    if (status == -ENOMEM) {
-        request_fail(request, "the subscriptions do not fit into request.arena.max.bytes");
-        return false;
-    }
-    for (int32_t i = 0; !status && i < subscription.topics_count; i++)
-        *ret_wants |= bytes_equal(subscription.topics[i], topic);
-    return true;
-}
-
-/* Whether a group with members is subscribed to a topic. False: the request has failed. */
-static bool group_wants(
-    struct request *request, const struct group *group, struct bytes topic, bool *ret_wants)
-{
-    *ret_wants = group->state != GROUP_EMPTY && !group->protocol_name;
-    list_foreach (node, &group->members) {
-        const struct group_member *member = list_entry(node, struct group_member, link);
-        if (!*ret_wants && !member_wants(request, group_member_metadata(member), topic, ret_wants))
-            return false;
-    }
-    return true;
-}
-
-/* One topic of the request; false: the request has failed. */
-static bool topic_delete(struct request *request, struct commit *commit, const struct group *group,
+/* One topic of the request. */
+static void topic_delete(struct request *request, struct commit *commit, const struct group *group,
     struct offset_delete_response_topic *rows)
 {
     struct topic *topic = answer_topic(request, rows->name, NULL);
-    bool wanted = false;
-    if (topic && !group_wants(request, group, rows->name, &wanted))
-        return false;
+    bool wanted = topic && group->operations->is_subscribed &&
+                  group->operations->is_subscribed(group, rows->name);
     for (int32_t p = 0; p < rows->partitions_count; p++) {
         struct offset_delete_response_partition *row = &rows->partitions[p];
         if (!topic || !topic_log(topic, row->partition_index)) {
@@ -167,7 +130,6 @@ static bool topic_delete(struct request *request, struct commit *commit, const s
                 &commit->unit, bytes_text(group->id), &topic->id, row->partition_index, NULL);
         }
     }
-    return true;
 }
 
 static int16_t group_fault(struct request *request, const struct group *group)
@@ -178,8 +140,8 @@ static int16_t group_fault(struct request *request, const struct group *group)
     if (!group)
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
     request_depends(request, group->lsn);
-    bool consumers = group->protocol_type && strcmp(group->protocol_type, "consumer") == 0;
-    return group->state == GROUP_EMPTY || consumers ? 0 : KAFKA_ERROR_NON_EMPTY_GROUP;
+    bool consumers = strcmp(group->operations->protocol_type(group), "consumer") == 0;
+    return group->operations->is_empty(group) || consumers ? 0 : KAFKA_ERROR_NON_EMPTY_GROUP;
 }
 
 /* The whole is refused: no rows. */
@@ -203,12 +165,8 @@ static void offsets_attempt(struct request *request)
         return;
     }
     struct commit *commit = commit_create(request, committed);
-    for (int32_t t = 0; t < answer->topics_count; t++) {
-        if (!topic_delete(request, commit, group, &answer->topics[t])) {
-            commit_drop(commit);
-            return;
-        }
-    }
+    for (int32_t t = 0; t < answer->topics_count; t++)
+        topic_delete(request, commit, group, &answer->topics[t]);
     if (commit->unit.put_count == 0) {
         commit_drop(commit);
         request_finish(request);

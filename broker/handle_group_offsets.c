@@ -104,12 +104,14 @@ static int16_t commit_check(struct request *request)
         if (body->generation_id_or_member_epoch >= 0)
             return request->version < 9 ? KAFKA_ERROR_ILLEGAL_GENERATION
                                         : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-        group = coordinator_group_make(coordinator, body->group_id);
+        group = coordinator_group_make(coordinator, body->group_id, GROUP_CLASSIC);
         if (!group)
             return KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
     }
-    return group_check_commit(group, body->member_id, body->group_instance_id,
-        body->generation_id_or_member_epoch, clock_monotonic_ns(request->broker->doors->clock));
+    struct group_offset_client client = { body->member_id, body->group_instance_id,
+        body->generation_id_or_member_epoch, request->version, false };
+    return group->operations->check_commit(
+        group, &client, clock_monotonic_ns(request->broker->doors->clock));
 }
 
 static void commit_cancel(struct request *request)

@@ -1,9 +1,9 @@
 /*
  * JoinGroup, SyncGroup, Heartbeat, LeaveGroup, DescribeGroups, ListGroups, FindCoordinator.
  *
- * Happy path: translate the request into a step of its group (group.h). Join and sync are answered
- * through handle_join_group_answer and handle_sync_group_answer, at once or later; the request is
- * the token. Every answer that tells a group's state waits until that state is durable
+ * Happy path: translate the request into a step of its group (classic_group.h). Join and sync are
+ * answered through handle_join_group_answer and handle_sync_group_answer, at once or later; the
+ * request is the token. Every answer that tells a group's state waits until that state is durable
  * (group->lsn).
  *
  * Failure mode: the client goes away while it waits: its token is forgotten, the member lives on
@@ -62,13 +62,13 @@ static bool keep_text(struct request *request, const char *from, struct bytes *t
 static void forget(struct request *request)
 {
     struct group *group = request->state;
-    group_forget_token(group, request);
+    group->operations->forget_token(group, request);
 }
 
 /* ---- JoinGroup ---- */
 
 static bool join_members(
-    struct request *request, struct group *group, struct join_group_response *answer)
+    struct request *request, const struct classic_group *group, struct join_group_response *answer)
 {
     answer->members = codec_array(
         &request->arena, &join_group_response_member_table, (int32_t)group->member_count);
@@ -79,10 +79,10 @@ static bool join_members(
     answer->members_count = (int32_t)group->member_count;
     struct join_group_response_member *to = answer->members;
     list_foreach (node, &group->members) {
-        const struct group_member *member = list_entry(node, struct group_member, link);
+        const struct classic_member *member = list_entry(node, struct classic_member, link);
         if (!keep_text(request, member->id, &to->member_id) ||
             !keep_text(request, member->instance_id, &to->group_instance_id) ||
-            !keep(request, group_member_metadata(member), &to->metadata))
+            !keep(request, classic_member_metadata(member), &to->metadata))
             return false;
         to++;
     }
@@ -90,7 +90,7 @@ static bool join_members(
 }
 
 void handle_join_group_answer(
-    struct request *request, struct group *group, const struct group_join_answer *from)
+    struct request *request, struct group *group, const struct classic_join_answer *from)
 {
     struct join_group_response *answer = request->answer;
     request->cancel = NULL;
@@ -106,7 +106,7 @@ void handle_join_group_answer(
         !keep_text(request, from->leader, &answer->leader) ||
         !keep_text(request, from->member_id, &answer->member_id))
         return;
-    if (from->with_members && !join_members(request, group, answer))
+    if (from->members && !join_members(request, from->members, answer))
         return;
     if (!from->error)
         request_depends(request, group->lsn);
@@ -135,21 +135,22 @@ void handle_join_group(struct request *request)
         return;
     }
     struct coordinator *coordinator = request->broker->coordinator;
-    struct group *group = body->member_id.len ? coordinator_group(coordinator, body->group_id)
-                                              : coordinator_group_make(coordinator, body->group_id);
+    struct group *group = body->member_id.len
+                              ? coordinator_group(coordinator, body->group_id)
+                              : coordinator_group_make(coordinator, body->group_id, GROUP_CLASSIC);
     if (!group) {
         join_refuse(request, body->member_id.len ? KAFKA_ERROR_UNKNOWN_MEMBER_ID
                                                  : KAFKA_ERROR_GROUP_MAX_SIZE_REACHED);
         return;
     }
-    struct group_join_protocol *protocols =
+    struct classic_join_protocol *protocols =
         request_alloc(request, (size_t)body->protocols_count * sizeof(*protocols) + 1);
     if (!protocols)
         return;
     for (int32_t i = 0; i < body->protocols_count; i++)
         protocols[i] =
-            (struct group_join_protocol){ body->protocols[i].name, body->protocols[i].metadata };
-    struct group_join join = {
+            (struct classic_join_protocol){ body->protocols[i].name, body->protocols[i].metadata };
+    struct classic_join join = {
         .member_id = body->member_id,
         .instance_id = body->group_instance_id,
         .client_id = request->client_id,
@@ -163,27 +164,30 @@ void handle_join_group(struct request *request)
         .require_member_id = request->version >= 4,
         .can_skip_assignment = request->version >= 9,
     };
+    if (!group->operations->join) {
+        join_refuse(request, KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL);
+        return;
+    }
     request->state = group;
     request->cancel = forget;
-    group_join(group, &join, request, now_of(request));
+    group->operations->join(group, &join, request, now_of(request));
 }
 
 /* ---- SyncGroup ---- */
 
 void handle_sync_group_answer(
-    struct request *request, struct group *group, int16_t error, struct bytes assignment)
+    struct request *request, struct group *group, const struct classic_sync_answer *from)
 {
     struct sync_group_response *answer = request->answer;
     request->cancel = NULL;
-    answer->error_code = error;
-    if (!keep(request, assignment.data ? assignment : bytes_of("", 0), &answer->assignment))
+    answer->error_code = from->error;
+    if (!keep(request, from->assignment.data ? from->assignment : bytes_of("", 0),
+            &answer->assignment) ||
+        !keep_text(request, from->protocol_type, &answer->protocol_type) ||
+        !keep_text(request, from->protocol_name, &answer->protocol_name))
         return;
-    if (!error) {
-        if (!keep_text(request, group->protocol_type, &answer->protocol_type) ||
-            !keep_text(request, group->protocol_name, &answer->protocol_name))
-            return;
+    if (!from->error)
         request_depends(request, group->lsn);
-    }
     request_finish(request);
 }
 
@@ -206,18 +210,18 @@ void handle_sync_group(struct request *request)
         return;
     }
     struct group *group = coordinator_group(request->broker->coordinator, body->group_id);
-    if (!group) {
+    if (!group || !group->operations->sync) {
         sync_refuse(request, KAFKA_ERROR_UNKNOWN_MEMBER_ID);
         return;
     }
-    struct group_assignment *assignments =
+    struct classic_assignment *assignments =
         request_alloc(request, (size_t)body->assignments_count * sizeof(*assignments) + 1);
     if (!assignments)
         return;
     for (int32_t i = 0; i < body->assignments_count; i++)
-        assignments[i] = (struct group_assignment){ body->assignments[i].member_id,
+        assignments[i] = (struct classic_assignment){ body->assignments[i].member_id,
             body->assignments[i].assignment };
-    struct group_sync sync = {
+    struct classic_sync sync = {
         .member_id = body->member_id,
         .instance_id = body->group_instance_id,
         .generation = body->generation_id,
@@ -228,7 +232,7 @@ void handle_sync_group(struct request *request)
     };
     request->state = group;
     request->cancel = forget;
-    group_sync(group, &sync, request, now_of(request));
+    group->operations->sync(group, &sync, request, now_of(request));
 }
 
 /* ---- Heartbeat, LeaveGroup ---- */
@@ -240,20 +244,23 @@ void handle_heartbeat(struct request *request)
     struct group *group = NULL;
     if (!group_id_valid(body->group_id))
         answer->error_code = KAFKA_ERROR_INVALID_GROUP_ID;
-    else if (!(group = coordinator_group(request->broker->coordinator, body->group_id)))
+    else if (!(group = coordinator_group(request->broker->coordinator, body->group_id)) ||
+             !group->operations->heartbeat)
         answer->error_code = KAFKA_ERROR_UNKNOWN_MEMBER_ID;
     else
-        answer->error_code = group_heartbeat(
+        answer->error_code = group->operations->heartbeat(
             group, body->member_id, body->group_instance_id, body->generation_id, now_of(request));
     request_finish(request);
 }
 
-static int16_t leave_one(
-    struct request *request, struct group *group, struct bytes member_id, struct bytes instance_id)
+static int16_t leave_one(struct request *request, struct bytes group_id, struct bytes member_id,
+    struct bytes instance_id)
 {
-    if (!group)
+    /* Each time anew: the group may become another when somebody leaves. */
+    struct group *group = coordinator_group(request->broker->coordinator, group_id);
+    if (!group || !group->operations->leave)
         return KAFKA_ERROR_UNKNOWN_MEMBER_ID;
-    return group_leave(group, member_id, instance_id, now_of(request));
+    return group->operations->leave(group, member_id, instance_id, now_of(request));
 }
 
 void handle_leave_group(struct request *request)
@@ -265,9 +272,9 @@ void handle_leave_group(struct request *request)
         request_finish(request);
         return;
     }
-    struct group *group = coordinator_group(request->broker->coordinator, body->group_id);
     if (request->version < 3) {
-        answer->error_code = leave_one(request, group, body->member_id, (struct bytes){ 0 });
+        answer->error_code =
+            leave_one(request, body->group_id, body->member_id, (struct bytes){ 0 });
         request_finish(request);
         return;
     }
@@ -281,15 +288,15 @@ void handle_leave_group(struct request *request)
     for (int32_t i = 0; i < body->members_count; i++) {
         answer->members[i].member_id = body->members[i].member_id;
         answer->members[i].group_instance_id = body->members[i].group_instance_id;
-        answer->members[i].error_code = leave_one(
-            request, group, body->members[i].member_id, body->members[i].group_instance_id);
+        answer->members[i].error_code = leave_one(request, body->group_id,
+            body->members[i].member_id, body->members[i].group_instance_id);
     }
     request_finish(request);
 }
 
 /* ---- DescribeGroups, ListGroups ---- */
 
-static bool describe_members(struct request *request, const struct group *group,
+static bool describe_members(struct request *request, const struct classic_group *group,
     struct describe_groups_response_described_group *to)
 {
     to->members = codec_array(&request->arena,
@@ -299,10 +306,10 @@ static bool describe_members(struct request *request, const struct group *group,
         return false;
     }
     to->members_count = (int32_t)group->member_count;
-    bool stable = group->state == GROUP_STABLE;
+    bool stable = group->state == CLASSIC_STABLE;
     struct describe_groups_response_described_group_member *one = to->members;
     list_foreach (node, &group->members) {
-        const struct group_member *member = list_entry(node, struct group_member, link);
+        const struct classic_member *member = list_entry(node, struct classic_member, link);
         struct bytes nothing = bytes_of("", 0);
         CHECK(one); /* member_count counts the list */
         struct bytes assignment = stable && member->assignment.data ? member->assignment : nothing;
@@ -310,8 +317,8 @@ static bool describe_members(struct request *request, const struct group *group,
             !keep_text(request, member->instance_id, &one->group_instance_id) ||
             !keep_text(request, member->client_id, &one->client_id) ||
             !keep_text(request, member->client_host, &one->client_host) ||
-            !keep(
-                request, stable ? group_member_metadata(member) : nothing, &one->member_metadata) ||
+            !keep(request, stable ? classic_member_metadata(member) : nothing,
+                &one->member_metadata) ||
             !keep(request, assignment, &one->member_assignment))
             return false;
         one++;
@@ -324,21 +331,23 @@ static bool describe_one(
 {
     to->group_id = id;
     const struct describe_groups_request *body = request->body;
-    struct group *group = coordinator_group(request->broker->coordinator, id);
+    struct group *base = coordinator_group(request->broker->coordinator, id);
+    struct classic_group *group = base ? classic_group_of(base) : NULL;
     if (body->include_authorized_operations && (group || request->version < 6))
         to->authorized_operations = OPERATIONS_GROUP;
     if (!group) {
-        to->group_state = bytes_text(group_state_name(GROUP_DEAD));
+        to->group_state = bytes_text(classic_state_name(CLASSIC_DEAD));
         if (request->version >= 6) {
             to->error_code = KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-            to->error_message = bytes_text("There is no group of this id.");
+            to->error_message = bytes_text(
+                base ? "The group is not a classic one." : "There is no group of this id.");
         }
         return true;
     }
-    request_depends(request, group->lsn);
-    to->group_state = bytes_text(group_state_name(group->state));
+    request_depends(request, base->lsn);
+    to->group_state = bytes_text(classic_state_name(group->state));
     const char *protocol =
-        group->state == GROUP_STABLE && group->protocol_name ? group->protocol_name : "";
+        group->state == CLASSIC_STABLE && group->protocol_name ? group->protocol_name : "";
     return keep_text(
                request, group->protocol_type ? group->protocol_type : "", &to->protocol_type) &&
            keep_text(request, protocol, &to->protocol_data) && describe_members(request, group, to);
@@ -376,9 +385,10 @@ static bool filter_matches(const struct bytes *filter, int32_t count, const char
 
 static bool listed(const struct list_groups_request *body, const struct group *group)
 {
-    return filter_matches(
-               body->states_filter, body->states_filter_count, group_state_name(group->state)) &&
-           filter_matches(body->types_filter, body->types_filter_count, "classic");
+    return filter_matches(body->states_filter, body->states_filter_count,
+               group->operations->state_name(group)) &&
+           filter_matches(
+               body->types_filter, body->types_filter_count, group->operations->type_name);
 }
 
 void handle_list_groups(struct request *request)
@@ -401,10 +411,10 @@ void handle_list_groups(struct request *request)
             continue;
         CHECK(to); /* counted above */
         request_depends(request, g->lsn);
-        to->group_state = bytes_text(group_state_name(g->state));
-        to->group_type = bytes_text("classic");
+        to->group_state = bytes_text(g->operations->state_name(g));
+        to->group_type = bytes_text(g->operations->type_name);
         if (!keep_text(request, g->id, &to->group_id) ||
-            !keep_text(request, g->protocol_type ? g->protocol_type : "", &to->protocol_type))
+            !keep_text(request, g->operations->protocol_type(g), &to->protocol_type))
             return;
         to++;
     }

@@ -4,15 +4,15 @@
 #ifndef BROKER_HANDLE_GROUPS_H
 #define BROKER_HANDLE_GROUPS_H
 
-#include "broker/group.h"
+#include "broker/classic_group.h"
 
 struct request;
 
 /* The coordinator's effects: finish the request that the token is. Everything is copied. */
 void handle_join_group_answer(
-    struct request *request, struct group *group, const struct group_join_answer *from);
+    struct request *request, struct group *group, const struct classic_join_answer *from);
 void handle_sync_group_answer(
-    struct request *request, struct group *group, int16_t error, struct bytes assignment);
+    struct request *request, struct group *group, const struct classic_sync_answer *from);
 
 /* Kafka's rule for a group id in requests of members, and ours: no NUL inside. */
 bool group_id_valid(struct bytes id);

@@ -95,11 +95,13 @@ static int16_t group_fault(struct request *request)
     if (!group && body->generation_id >= 0)
         return KAFKA_ERROR_ILLEGAL_GENERATION;
     if (!group)
-        group = coordinator_group_make(coordinator, body->group_id);
+        group = coordinator_group_make(coordinator, body->group_id, GROUP_CLASSIC);
     if (!group)
         return KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
-    return group_check_transactional_commit(group, body->member_id, body->group_instance_id,
-        body->generation_id, clock_monotonic_ns(request->broker->doors->clock));
+    struct group_offset_client client = { body->member_id, body->group_instance_id,
+        body->generation_id, request->version, true };
+    return group->operations->check_commit(
+        group, &client, clock_monotonic_ns(request->broker->doors->clock));
 }
 
 /* As Kafka says it of a transaction that is looked into by somebody else than its producer. */

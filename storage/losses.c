@@ -57,7 +57,8 @@ static const char *kind_name(size_t kind)
     case STORE_LOG: return "starts of logs (deleted records)";
     case STORE_CLUSTER: return "the cluster";
     case STORE_OFFSET: return "committed offsets";
-    case STORE_GROUP: return "consumer groups";
+    case STORE_GROUP:
+    case STORE_GROUP_MEMBER: return "groups and their members";
     case STORE_PRODUCER_IDS: return "blocks of producer ids";
     case STORE_TASK: return "states of processors";
     case STORE_PROCESSOR: return "loaded processors";

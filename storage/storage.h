@@ -252,10 +252,11 @@ enum store_kind {
     STORE_CLUSTER = 3,
     STORE_SEGMENTS = 4,            /* an event, not kept: compaction replaced segments */
     STORE_OFFSET = 16,             /* group, topic id, partition → committed offset */
-    STORE_GROUP = 17,              /* group → generation, protocol, members */
+    STORE_GROUP = 17,              /* group → its kind and state */
     STORE_PRODUCER_IDS = 18,       /* the block of producer ids given out so far */
     STORE_TRANSACTION = 19,        /* transactional id → its state */
     STORE_TRANSACTION_OFFSET = 20, /* producer id, group, topic id, partition → offset that waits */
+    STORE_GROUP_MEMBER = 21,       /* group, member → its state (kinds that want it) */
     STORE_CONFIG = 24,             /* resource type, name → values set at run time */
     STORE_TASK = 32,      /* processors: task → input positions and the rest of its frame */
     STORE_PROCESSOR = 33, /* processors: name → how it was loaded */

@@ -3,7 +3,7 @@
  * other, one line an event, time in milliseconds. The expected text is the specification (group.h
  * names the KIPs).
  */
-#include "broker/group.h"
+#include "broker/classic_group.h"
 #include "tests/test.h"
 
 #include <stdio.h>
@@ -15,10 +15,10 @@
 #define MS INT64_C(1000000)
 
 struct world {
-    struct group *group;
-    struct group_limits limits;
-    size_t bytes;
-    struct group_effects effects;
+    struct classic_group *group;
+    struct classic_limits limits;
+    struct group_owner owner;
+    struct classic_effects effects;
     struct out said;
     int64_t now;
     int ids;
@@ -27,9 +27,10 @@ struct world {
 
 /* A token is the name of the one who waits. */
 static void say_join(
-    void *context, struct group *group, void *token, const struct group_join_answer *answer)
+    void *context, struct group *group, void *token, const struct classic_join_answer *answer)
 {
     struct world *w = context;
+    (void)group;
     out_printf(&w->said, "%lld: %s joined: ", (long long)(w->now / MS), (const char *)token);
     if (answer->error)
         out_printf(&w->said, "%s, id %s\n", error_name(answer->error), answer->member_id);
@@ -37,11 +38,11 @@ static void say_join(
         out_printf(&w->said, "%s, generation %d, %s, leader %s%s", answer->member_id,
             answer->generation, answer->protocol_name, answer->leader,
             answer->skip_assignment ? ", skip assignment" : "");
-    if (answer->with_members) {
+    if (answer->members) {
         out_text(&w->said, ", of");
-        list_foreach (node, &group->members) {
-            struct group_member *member = list_entry(node, struct group_member, link);
-            struct bytes metadata = group_member_metadata(member);
+        list_foreach (node, &answer->members->members) {
+            struct classic_member *member = list_entry(node, struct classic_member, link);
+            struct bytes metadata = classic_member_metadata(member);
             out_printf(
                 &w->said, " %s=%.*s", member->id, (int)metadata.len, (const char *)metadata.data);
         }
@@ -51,22 +52,24 @@ static void say_join(
 }
 
 static void say_sync(
-    void *context, struct group *group, void *token, int16_t error, struct bytes assignment)
+    void *context, struct group *group, void *token, const struct classic_sync_answer *answer)
 {
     struct world *w = context;
     (void)group;
     out_printf(&w->said, "%lld: %s synced: ", (long long)(w->now / MS), (const char *)token);
-    if (error)
-        out_printf(&w->said, "%s\n", error_name(error));
+    if (answer->error)
+        out_printf(&w->said, "%s\n", error_name(answer->error));
     else
-        out_printf(&w->said, "%.*s\n", (int)assignment.len, (const char *)assignment.data);
+        out_printf(
+            &w->said, "%.*s\n", (int)answer->assignment.len, (const char *)answer->assignment.data);
 }
 
-static int16_t say_persist(void *context, struct group *group)
+static int16_t say_persist(void *context, struct group *base)
 {
     struct world *w = context;
+    const struct classic_group *group = classic_group_of(base);
     out_printf(&w->said, "%lld: kept: %s, generation %d\n", (long long)(w->now / MS),
-        group_state_name(group->state), group->generation);
+        classic_state_name(group->state), group->generation);
     return w->persist_error;
 }
 
@@ -87,22 +90,20 @@ static void world_init(struct world *w, int64_t delay_ms)
     *w = (struct world){ .limits = { .initial_delay_ns = delay_ms * MS,
                              .session_min_ms = 6000,
                              .session_max_ms = 1800000,
-                             .members_max = 100,
-                             .bytes_max = 1000000 } };
-    w->limits.bytes = &w->bytes;
-    w->effects = (struct group_effects){ .context = w,
-        .join = say_join,
-        .sync = say_sync,
+                             .members_max = 100 } };
+    w->owner = (struct group_owner){ .context = w,
         .persist = say_persist,
         .schedule = no_schedule,
-        .member_id = next_id };
-    w->group = group_create(bytes_text("g"), &w->limits, &w->effects);
+        .member_id = next_id,
+        .bytes_max = 1000000 };
+    w->effects = (struct classic_effects){ .context = w, .join = say_join, .sync = say_sync };
+    w->group = classic_group_create(bytes_text("g"), &w->owner, &w->limits, &w->effects);
 }
 
 static void world_done(struct world *w)
 {
-    group_destroy(w->group);
-    cr_assert_eq(w->bytes, 0);
+    w->group->base.operations->destroy(&w->group->base);
+    cr_assert_eq(w->owner.bytes, 0);
     out_done(&w->said);
 }
 
@@ -111,9 +112,9 @@ static void pass(struct world *w, int64_t ms)
 {
     int64_t until = w->now + ms * MS;
     int64_t next;
-    while ((next = group_next_deadline(w->group)) <= until) {
+    while ((next = group_next_deadline(&w->group->base)) <= until) {
         w->now = next;
-        group_tick(w->group, w->now);
+        group_tick(&w->group->base, w->now);
     }
     w->now = until;
 }
@@ -141,12 +142,12 @@ struct who {
 
 static void join(struct world *w, struct who who)
 {
-    struct group_join_protocol protocols[3];
+    struct classic_join_protocol protocols[3];
     size_t count = 0;
     for (; count < 3 && who.protocols[count]; count++)
-        protocols[count] = (struct group_join_protocol){ bytes_text(who.protocols[count]),
+        protocols[count] = (struct classic_join_protocol){ bytes_text(who.protocols[count]),
             bytes_text(who.metadata ? who.metadata : who.name) };
-    struct group_join request = { .member_id = bytes_text(who.id),
+    struct classic_join request = { .member_id = bytes_text(who.id),
         .instance_id = maybe(who.instance),
         .client_id = bytes_text(who.name),
         .client_host = "/127.0.0.1",
@@ -157,23 +158,23 @@ static void join(struct world *w, struct who who)
         .rebalance_timeout_ms = 30000,
         .require_member_id = who.version >= 4,
         .can_skip_assignment = who.version >= 9 };
-    group_join(w->group, &request, (void *)(uintptr_t)who.name, w->now);
+    w->group->base.operations->join(&w->group->base, &request, (void *)(uintptr_t)who.name, w->now);
 }
 
 static void synced(struct world *w, const char *name, const char *id, int32_t generation,
-    const struct group_assignment *assignments, size_t count)
+    const struct classic_assignment *assignments, size_t count)
 {
-    struct group_sync request = { .member_id = bytes_text(id),
+    struct classic_sync request = { .member_id = bytes_text(id),
         .generation = generation,
         .assignments = assignments,
         .assignment_count = count };
-    group_sync(w->group, &request, (void *)(uintptr_t)name, w->now);
+    w->group->base.operations->sync(&w->group->base, &request, (void *)(uintptr_t)name, w->now);
 }
 
 static const char *heartbeat(struct world *w, const char *id, int32_t generation)
 {
-    return error_name(
-        group_heartbeat(w->group, bytes_text(id), (struct bytes){ 0 }, generation, w->now));
+    return error_name(w->group->base.operations->heartbeat(
+        &w->group->base, bytes_text(id), (struct bytes){ 0 }, generation, w->now));
 }
 
 #define RANGE .protocols = { "range" }
@@ -185,14 +186,14 @@ static void stable_pair(struct world *w)
     join(w, (struct who){ "a", "", RANGE });
     join(w, (struct who){ "b", "", RANGE });
     pass(w, 0);
-    struct group_assignment both[] = { { bytes_text("a-1"), bytes_text("p0") },
+    struct classic_assignment both[] = { { bytes_text("a-1"), bytes_text("p0") },
         { bytes_text("b-2"), bytes_text("p1") } };
     synced(w, "b", "b-2", 1, NULL, 0);
     synced(w, "a", "a-1", 1, both, 2);
     w->said.len = 0;
 }
 
-TEST(group, two_members_join_within_the_delay_and_share)
+TEST(classic_group, two_members_join_within_the_delay_and_share)
 {
     struct world w;
     world_init(&w, 3000);
@@ -200,7 +201,7 @@ TEST(group, two_members_join_within_the_delay_and_share)
     pass(&w, 1000);
     join(&w, (struct who){ "b", "", RANGE });
     pass(&w, 6000);
-    struct group_assignment both[] = { { bytes_text("a-1"), bytes_text("p0") },
+    struct classic_assignment both[] = { { bytes_text("a-1"), bytes_text("p0") },
         { bytes_text("b-2"), bytes_text("p1") } };
     synced(&w, "b", "b-2", 1, NULL, 0);
     synced(&w, "a", "a-1", 1, both, 2);
@@ -213,7 +214,7 @@ TEST(group, two_members_join_within_the_delay_and_share)
     world_done(&w);
 }
 
-TEST(group, a_member_id_is_required_from_v4)
+TEST(classic_group, a_member_id_is_required_from_v4)
 {
     struct world w;
     world_init(&w, 0);
@@ -228,7 +229,7 @@ TEST(group, a_member_id_is_required_from_v4)
     world_done(&w);
 }
 
-TEST(group, an_id_given_and_never_used_is_forgotten)
+TEST(classic_group, an_id_given_and_never_used_is_forgotten)
 {
     struct world w;
     world_init(&w, 0);
@@ -241,7 +242,7 @@ TEST(group, an_id_given_and_never_used_is_forgotten)
     world_done(&w);
 }
 
-TEST(group, a_silent_member_is_expelled_and_the_other_takes_over)
+TEST(classic_group, a_silent_member_is_expelled_and_the_other_takes_over)
 {
     struct world w;
     stable_pair(&w);
@@ -257,7 +258,7 @@ TEST(group, a_silent_member_is_expelled_and_the_other_takes_over)
     world_done(&w);
 }
 
-TEST(group, a_newcomer_makes_everybody_join_again)
+TEST(classic_group, a_newcomer_makes_everybody_join_again)
 {
     struct world w;
     stable_pair(&w);
@@ -273,7 +274,7 @@ TEST(group, a_newcomer_makes_everybody_join_again)
     world_done(&w);
 }
 
-TEST(group, who_does_not_rejoin_in_time_is_dropped)
+TEST(classic_group, who_does_not_rejoin_in_time_is_dropped)
 {
     struct world w;
     stable_pair(&w);
@@ -289,7 +290,7 @@ TEST(group, who_does_not_rejoin_in_time_is_dropped)
     world_done(&w);
 }
 
-TEST(group, who_joins_and_never_syncs_is_dropped)
+TEST(classic_group, who_joins_and_never_syncs_is_dropped)
 {
     struct world w;
     world_init(&w, 0);
@@ -308,20 +309,23 @@ TEST(group, who_joins_and_never_syncs_is_dropped)
     world_done(&w);
 }
 
-TEST(group, the_last_one_to_leave_empties_the_group)
+TEST(classic_group, the_last_one_to_leave_empties_the_group)
 {
     struct world w;
     stable_pair(&w);
-    cr_assert_eq(group_leave(w.group, bytes_text("a-1"), maybe(NULL), w.now), 0);
-    cr_assert_eq(group_leave(w.group, bytes_text("b-2"), maybe(NULL), w.now), 0);
-    expect(&w, "0: kept: Empty, generation 2\n");
-    cr_assert_eq(w.group->state, GROUP_EMPTY);
     cr_assert_eq(
-        group_leave(w.group, bytes_text("b-2"), maybe(NULL), w.now), KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+        w.group->base.operations->leave(&w.group->base, bytes_text("a-1"), maybe(NULL), w.now), 0);
+    cr_assert_eq(
+        w.group->base.operations->leave(&w.group->base, bytes_text("b-2"), maybe(NULL), w.now), 0);
+    expect(&w, "0: kept: Empty, generation 2\n");
+    cr_assert_eq(w.group->state, CLASSIC_EMPTY);
+    cr_assert_eq(
+        w.group->base.operations->leave(&w.group->base, bytes_text("b-2"), maybe(NULL), w.now),
+        KAFKA_ERROR_UNKNOWN_MEMBER_ID);
     world_done(&w);
 }
 
-TEST(group, members_must_share_a_protocol)
+TEST(classic_group, members_must_share_a_protocol)
 {
     struct world w;
     world_init(&w, 0);
@@ -336,13 +340,13 @@ TEST(group, members_must_share_a_protocol)
     world_done(&w);
 }
 
-TEST(group, a_static_member_comes_back_without_a_rebalance)
+TEST(classic_group, a_static_member_comes_back_without_a_rebalance)
 {
     struct world w;
     world_init(&w, 0);
     join(&w, (struct who){ "a", "", "i1", RANGE, .version = 5 });
     pass(&w, 0);
-    struct group_assignment all[] = { { bytes_text("i1-1"), bytes_text("p0") } };
+    struct classic_assignment all[] = { { bytes_text("i1-1"), bytes_text("p0") } };
     synced(&w, "a", "i1-1", 1, all, 1);
     w.said.len = 0;
     join(&w, (struct who){ "A", "", "i1", RANGE, .version = 9, .metadata = "a" });
@@ -350,12 +354,13 @@ TEST(group, a_static_member_comes_back_without_a_rebalance)
                "0: A joined: i1-2, generation 1, range, leader i1-2, skip assignment, of i1-2=a\n");
     synced(&w, "A", "i1-2", 1, NULL, 0);
     expect(&w, "0: A synced: p0\n");
-    cr_assert_eq(group_heartbeat(w.group, bytes_text("i1-1"), bytes_text("i1"), 1, w.now),
+    cr_assert_eq(w.group->base.operations->heartbeat(
+                     &w.group->base, bytes_text("i1-1"), bytes_text("i1"), 1, w.now),
         KAFKA_ERROR_FENCED_INSTANCE_ID);
     world_done(&w);
 }
 
-TEST(group, a_static_member_is_waited_for_until_its_session_ends)
+TEST(classic_group, a_static_member_is_waited_for_until_its_session_ends)
 {
     struct world w;
     world_init(&w, 0);
@@ -364,7 +369,7 @@ TEST(group, a_static_member_is_waited_for_until_its_session_ends)
     pass(&w, 0);
     synced(&w, "b", "b-2", 1, NULL, 0);
     synced(&w, "a", "i1-1", 1, NULL, 0);
-    cr_assert_eq(w.group->state, GROUP_STABLE);
+    cr_assert_eq(w.group->state, CLASSIC_STABLE);
     pass(&w, 5000);
     (void)heartbeat(&w, "b-2", 1);
     cr_assert_eq(w.group->member_count, 2);
@@ -373,28 +378,30 @@ TEST(group, a_static_member_is_waited_for_until_its_session_ends)
     world_done(&w);
 }
 
-TEST(group, commits_are_for_members_of_this_generation_or_for_simple_consumers)
+static int16_t check_commit(struct world *w, struct bytes id, int32_t generation)
+{
+    struct group_offset_client client = { .member_id = id, .epoch = generation };
+    return w->group->base.operations->check_commit(&w->group->base, &client, w->now);
+}
+
+TEST(classic_group, commits_are_for_members_of_this_generation_or_for_simple_consumers)
 {
     struct world w;
     stable_pair(&w);
-    struct bytes none = { 0 };
-    cr_assert_eq(group_check_commit(w.group, bytes_text("a-1"), none, 1, w.now), 0);
-    cr_assert_eq(group_check_commit(w.group, bytes_text("a-1"), none, 0, w.now),
-        KAFKA_ERROR_ILLEGAL_GENERATION);
-    cr_assert_eq(group_check_commit(w.group, bytes_text("x"), none, 1, w.now),
-        KAFKA_ERROR_UNKNOWN_MEMBER_ID);
-    cr_assert_eq(group_check_commit(w.group, bytes_of("", 0), none, -1, w.now),
-        KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    cr_assert_eq(check_commit(&w, bytes_text("a-1"), 1), 0);
+    cr_assert_eq(check_commit(&w, bytes_text("a-1"), 0), KAFKA_ERROR_ILLEGAL_GENERATION);
+    cr_assert_eq(check_commit(&w, bytes_text("x"), 1), KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    cr_assert_eq(check_commit(&w, bytes_of("", 0), -1), KAFKA_ERROR_UNKNOWN_MEMBER_ID);
     join(&w, (struct who){ "c", "", RANGE });
-    cr_assert_eq(group_check_commit(w.group, bytes_text("a-1"), none, 1, w.now), 0,
-        "while the others join one may still commit");
+    cr_assert_eq(
+        check_commit(&w, bytes_text("a-1"), 1), 0, "while the others join one may still commit");
     world_done(&w);
     world_init(&w, 0);
-    cr_assert_eq(group_check_commit(w.group, bytes_of("", 0), none, -1, w.now), 0);
+    cr_assert_eq(check_commit(&w, bytes_of("", 0), -1), 0);
     world_done(&w);
 }
 
-TEST(group, a_generation_that_cannot_be_kept_is_not_told)
+TEST(classic_group, a_generation_that_cannot_be_kept_is_not_told)
 {
     struct world w;
     world_init(&w, 0);
@@ -410,25 +417,41 @@ TEST(group, a_generation_that_cannot_be_kept_is_not_told)
     world_done(&w);
 }
 
-TEST(group, what_is_stored_comes_back_and_heartbeats_go_on)
+static void row_put(void *context, struct bytes row)
+{
+    out_bytes(context, row.data, row.len);
+}
+
+static void row_of(struct world *w, struct out *out)
+{
+    struct group_rows rows = { .context = out, .put_group = row_put };
+    w->group->base.operations->save(&w->group->base, &rows, true);
+}
+
+static int load(struct world *w, struct bytes row)
+{
+    return w->group->base.operations->load(&w->group->base, row, 0);
+}
+
+TEST(classic_group, what_is_stored_comes_back_and_heartbeats_go_on)
 {
     struct world w, again;
     stable_pair(&w);
     struct out stored = { 0 };
-    group_encode(w.group, &stored);
+    row_of(&w, &stored);
     world_init(&again, 0);
-    cr_assert_eq(group_decode(again.group, bytes_of(stored.data, stored.len), 0), 0);
-    cr_assert_eq(again.group->state, GROUP_STABLE);
+    cr_assert_eq(load(&again, bytes_of(stored.data, stored.len)), 0);
+    cr_assert_eq(again.group->state, CLASSIC_STABLE);
     cr_assert_str_eq(heartbeat(&again, "a-1", 1), "NONE");
     synced(&again, "b", "b-2", 1, NULL, 0);
     expect(&again, "0: b synced: p1\n");
     struct out second = { 0 };
-    group_encode(again.group, &second);
+    row_of(&again, &second);
     cr_assert(bytes_equal(bytes_of(stored.data, stored.len), bytes_of(second.data, second.len)));
     world_done(&again);
     for (size_t len = 0; len < stored.len; len++) {
         world_init(&again, 0);
-        cr_assert_neq(group_decode(again.group, bytes_of(stored.data, len), 0), 0);
+        cr_assert_neq(load(&again, bytes_of(stored.data, len)), 0);
         world_done(&again);
     }
     out_done(&stored);
@@ -436,16 +459,16 @@ TEST(group, what_is_stored_comes_back_and_heartbeats_go_on)
     world_done(&w);
 }
 
-TEST(group, a_client_that_went_away_is_not_answered)
+TEST(classic_group, a_client_that_went_away_is_not_answered)
 {
     struct world w;
     world_init(&w, 3000);
     join(&w, (struct who){ "a", "", RANGE });
     join(&w, (struct who){ "b", "", RANGE });
-    group_forget_token(
-        w.group, w.group->members.next
-                     ? list_entry(w.group->members.next, struct group_member, link)->join_token
-                     : NULL);
+    w.group->base.operations->forget_token(&w.group->base,
+        w.group->members.next
+            ? list_entry(w.group->members.next, struct classic_member, link)->join_token
+            : NULL);
     pass(&w, 3000);
     pass(&w, 3000);
     expect(&w, "6000: kept: CompletingRebalance, generation 1\n"
@@ -453,7 +476,7 @@ TEST(group, a_client_that_went_away_is_not_answered)
     world_done(&w);
 }
 
-TEST(group, a_rebalance_waits_for_an_id_that_was_given_out)
+TEST(classic_group, a_rebalance_waits_for_an_id_that_was_given_out)
 {
     struct world w;
     stable_pair(&w);
@@ -472,14 +495,14 @@ TEST(group, a_rebalance_waits_for_an_id_that_was_given_out)
 }
 
 /* All groups share memory; what one member may say is limited too. */
-TEST(group, members_end_where_their_memory_does)
+TEST(classic_group, members_end_where_their_memory_does)
 {
     struct world w;
     char metadata[2001], name[20];
     memset(metadata, 'm', 2000);
     metadata[2000] = 0;
     world_init(&w, 0);
-    w.limits.bytes_max = 50000;
+    w.owner.bytes_max = 50000;
     int joined = 0;
     for (; joined < 100 && w.said.len == 0; joined++) {
         (void)snprintf(name, sizeof(name), "a%d", joined);
@@ -488,22 +511,23 @@ TEST(group, members_end_where_their_memory_does)
     out_bytes(&w.said, "", 1);
     cr_assert(strstr((char *)w.said.data, "GROUP_MAX_SIZE_REACHED"), "%s", (char *)w.said.data);
     cr_assert_geq(joined, 10);
-    cr_assert_leq(w.bytes, w.limits.bytes_max);
-    size_t full = w.bytes;
-    cr_assert_eq(
-        group_leave(w.group, bytes_text("a0-1"), (struct bytes){ 0 }, w.now), KAFKA_ERROR_NONE);
-    cr_assert_leq(w.bytes, full - 2000);
+    cr_assert_leq(w.owner.bytes, w.owner.bytes_max);
+    size_t full = w.owner.bytes;
+    cr_assert_eq(w.group->base.operations->leave(
+                     &w.group->base, bytes_text("a0-1"), (struct bytes){ 0 }, w.now),
+        KAFKA_ERROR_NONE);
+    cr_assert_leq(w.owner.bytes, full - 2000);
     world_done(&w);
 }
 
-TEST(group, a_member_offers_few_protocols)
+TEST(classic_group, a_member_offers_few_protocols)
 {
     struct world w;
-    struct group_join_protocol protocols[GROUP_PROTOCOLS_MAX + 1];
+    struct classic_join_protocol protocols[CLASSIC_PROTOCOLS_MAX + 1];
     world_init(&w, 0);
     for (size_t i = 0; i < ARRAY_COUNT(protocols); i++)
-        protocols[i] = (struct group_join_protocol){ bytes_text("p"), bytes_text("") };
-    struct group_join request = { .member_id = bytes_text(""),
+        protocols[i] = (struct classic_join_protocol){ bytes_text("p"), bytes_text("") };
+    struct classic_join request = { .member_id = bytes_text(""),
         .client_id = bytes_text("c"),
         .client_host = "/127.0.0.1",
         .protocol_type = bytes_text("consumer"),
@@ -512,7 +536,7 @@ TEST(group, a_member_offers_few_protocols)
         .session_timeout_ms = 10000,
         .rebalance_timeout_ms = 30000 };
     char token[] = "a";
-    group_join(w.group, &request, token, w.now);
+    w.group->base.operations->join(&w.group->base, &request, token, w.now);
     expect(&w, "0: a joined: INCONSISTENT_GROUP_PROTOCOL, id \n");
     world_done(&w);
 }

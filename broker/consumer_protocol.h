@@ -1,0 +1,29 @@
+/*
+ * consumer_protocol.h - what members of a classic group say to each other through JoinGroup and
+ * SyncGroup when their protocol type is "consumer": subscriptions and assignments (KIP-415,
+ * KIP-429, KIP-792). The coordinator looks into them only where a rule needs it (OffsetDelete,
+ * groups that change from one protocol to the other).
+ */
+#ifndef BROKER_CONSUMER_PROTOCOL_H
+#define BROKER_CONSUMER_PROTOCOL_H
+
+#include <stdbool.h>
+
+#include "protocol/base/arena.h"
+#include "protocol/base/bytes.h"
+#include "protocol/messages.h"
+
+struct consumer_subscription {
+    struct arena arena;
+    int16_t version; /* as the member wrote it, at most the newest we know */
+    struct consumer_protocol_subscription body;
+};
+
+/* `data` outlives it. 0, or -EBADMSG: not a subscription, and nothing to be done with. */
+int consumer_subscription_read(
+    struct consumer_subscription *subscription, struct bytes data) MUST_CHECK;
+void consumer_subscription_done(struct consumer_subscription *subscription);
+bool consumer_subscription_has(
+    const struct consumer_subscription *subscription, struct bytes topic);
+
+#endif
