@@ -11,9 +11,9 @@
  * begins a second later; the write-ahead log keeps what it has.
  *
  * The body of a slot:
- *   next log id u32 | store (store.c) | count u32, of logs that are not as they were created:
- *     id u32, start u64, end u64, damaged u8, damaged offset u64, epochs (epochs.c),
- *     count u32 of segments: seven u64 each and, since format 3, root u64 and flags u32;
+ *   next log id u32 | store (store.c; lsns and deletions since format 4) | count u32, of logs that
+ * are not as they were created: id u32, start u64, end u64, damaged u8, damaged offset u64, epochs
+ * (epochs.c), count u32 of segments: seven u64 each and, since format 3, root u64 and flags u32;
  *     producers (producers.c), since format 2 transactions (transactions.c)
  *   | what compaction keeps, if it ever ran: count u32, of logs that it cleaned:
  *     id u32, first dirty u64, count u32 of segments that it made: base offset u64, generation u32
@@ -152,17 +152,18 @@ static int log_load(struct storage *storage, struct cursor *cursor, uint32_t for
     return 0;
 }
 
-static int entry_load(void *context, uint16_t kind, struct bytes key, struct bytes value)
+static int entry_load(
+    void *context, uint16_t kind, struct bytes key, struct bytes value, uint64_t lsn)
 {
-    struct storage *storage = context;
-    return storage_apply(storage, kind, key, value, storage->checkpoint.lsn);
+    return storage_apply(context, kind, key, value, lsn);
 }
 
 int checkpoint_load(struct storage *storage, struct bytes body, uint32_t format)
 {
     struct cursor cursor = cursor_of(body);
     storage->next_log = cursor_u32(&cursor);
-    int status = store_load(&cursor, entry_load, storage);
+    int status = store_load(
+        &storage->store, &cursor, storage->checkpoint.lsn, format < 4, entry_load, storage);
     if (status < 0)
         return status;
     for (uint32_t count = cursor_count(&cursor, 33); count && !cursor.bad; count--) {

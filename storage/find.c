@@ -289,6 +289,8 @@ int log_find_time(struct storage *storage, struct log_find_time *find)
     find->offset = find->timestamp_ms = find->leader_epoch = -1;
     if (log->topic->deleted)
         return -ENOENT;
+    if (log->source)
+        return log->source->find_time(log->source->context, find);
     struct log_find_state *state = mem_zalloc(1, sizeof(*state));
     state->find = find;
     state->storage = storage;
@@ -310,6 +312,8 @@ int log_find_time(struct storage *storage, struct log_find_time *find)
 
 void log_find_cancel(struct log_find_time *find)
 {
+    if (!find->state && find->log->source)
+        find->log->source->find_cancel(find->log->source->context, find);
     if (find->state)
         find->state->find = NULL;
     find->state = NULL;

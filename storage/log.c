@@ -57,13 +57,17 @@ static void segment_end(struct segment *segment)
 void log_destroy(struct log *log)
 {
     struct log_body *body = log->body;
+    while (list_pop(&log->waiters))
+        continue; /* their owners may cancel them later */
+    if (log->source) {
+        mem_free(log);
+        return;
+    }
     struct storage *storage = body->storage;
     (void)tree_remove(&storage->logs, &body->id);
     position_forget(log);
     list_remove(&body->scrub_link);
     list_remove(&body->blocked_link);
-    while (list_pop(&log->waiters))
-        continue; /* their owners may cancel them later */
     writeback_forget(log);
     for (size_t i = 0; i < body->segment_count; i++) {
         body->segments[i]->users = 0;

@@ -81,7 +81,9 @@ struct storage {
 
 /* Fail-stop. */
 void storage_fail(struct storage *storage, int status, const char *what);
-/* A put takes effect, live and in replay. -EUCLEAN: the value is not one (replay only). */
+/* A put takes effect, live and in replay; lsn: behind its own record, so that no two have the same,
+ * and what waits for it waits for its unit, which is one write. -EUCLEAN: the value is not one
+ * (replay only). */
 int storage_apply(struct storage *storage, uint16_t kind, struct bytes key, struct bytes value,
     uint64_t lsn) MUST_CHECK;
 /* Something that closing waits for may have ended. */
@@ -98,6 +100,7 @@ struct unit_put {
     uint8_t *memory; /* key and value behind one another */
     struct bytes key, value;
     uint64_t topic_lsn;
+    uint64_t lsn; /* behind its record, once it has one */
     struct uuid topic_id;
     uint16_t kind;
     uint8_t condition;

@@ -117,7 +117,7 @@ static void notices_take(struct storage *storage, uint64_t durable)
     }
 }
 
-static void waiters_wake(struct log *log)
+void log_wake(struct log *log)
 {
     struct list now;
     list_init(&now);
@@ -234,7 +234,7 @@ void position_moved(struct storage *storage)
     logs_advance(&storage->await_written, written, written, durable);
     notices_take(storage, durable);
     for (struct list *node; (node = list_pop(&storage->wakes));)
-        waiters_wake(list_entry(node, struct log_body, wake_link)->log);
+        log_wake(list_entry(node, struct log_body, wake_link)->log);
     units_finish(&storage->units_durable, BARRIER(UNITS_DURABLE) ? durable : written);
     units_finish(&storage->units_written, written);
     position_turn(storage);

@@ -582,6 +582,8 @@ int log_read(struct storage *storage, struct log_read *read)
         return -ERANGE;
     if (read->end_offset > log->end_offset)
         read->end_offset = log->end_offset;
+    if (log->source)
+        return log->source->read(log->source->context, read);
     if (body->damaged && read->end_offset > body->damaged_offset) {
         if (read->offset >= body->damaged_offset)
             return -EBADMSG;

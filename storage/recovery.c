@@ -35,7 +35,7 @@
 #include "storage/rewrite.h"
 #include "storage/slot.h"
 
-#define FORMAT_TEXT "3\n" /* STORAGE_FORMAT */
+#define FORMAT_TEXT "4\n" /* STORAGE_FORMAT */
 
 enum {
     REPLAY_RUN_BYTES = 256 * 1024,   /* of one log, before they are written */
@@ -492,7 +492,7 @@ static int replay_put(struct recovery *recovery, uint64_t lsn, struct bytes payl
     if (value_len != UINT32_MAX)
         value = cursor_bytes(&cursor, value_len);
     if (!damaged && !cursor.bad && !cursor.left &&
-        storage_apply(storage, kind, key, value, lsn) == 0)
+        storage_apply(storage, kind, key, value, lsn + wal_record_size(payload.len)) == 0)
         return 0;
     doors_say(storage->doors, LOG_ERROR,
         "%s: a change of the state at %" PRIu64 " of the write-ahead log is damaged%s",

@@ -20,8 +20,8 @@
 #include "storage/disk.h"
 
 /* Of the body; an older one is read too (checkpoint_load). 2: transactions. 3: flags and root of
- * segments. */
-enum { SLOT_HEAD_SIZE = 48, SLOT_FORMAT = 3 };
+ * segments. 4: lsns in the store. */
+enum { SLOT_HEAD_SIZE = 48, SLOT_FORMAT = 4 };
 enum slot_flag { SLOT_CLEAN = 1 }; /* storage was closed at this lsn */
 
 struct slot_head {

@@ -122,9 +122,15 @@ int storage_apply(
         status = apply_cluster(storage, key, value);
     if (kind == STORE_SEGMENTS)
         return value.data ? compaction_apply(storage, key, value, lsn) : -EUCLEAN;
-    if (status == 0)
-        store_put(&storage->store, kind, key, value, lsn);
-    return status;
+    if (status < 0)
+        return status;
+    uint64_t before = store_put(&storage->store, kind, key, value, lsn);
+    if (kind >= STORE_OFFSET && !storage->recovering && storage->hooks.changed) {
+        struct store_change change = { kind, key, value, lsn, before,
+            value.data ? store_find(&storage->store, kind, key) : NULL };
+        storage->hooks.changed(storage->hooks.context, &change);
+    }
+    return 0;
 }
 
 bool store_get(const struct storage *storage, uint16_t kind, struct bytes key,
@@ -149,6 +155,30 @@ void store_each(const struct storage *storage, uint16_t kind, struct bytes prefi
     while (entry && begins_with(store_entry_key(entry), prefix) &&
            each(context, store_entry_key(entry), store_entry_value(entry), entry->lsn))
         entry = store_next(&storage->store, kind, store_entry_key(entry));
+}
+
+void store_entry_get(const struct store_entry *entry, struct bytes *ret_key,
+    struct bytes *ret_value, uint64_t *ret_lsn)
+{
+    *ret_key = store_entry_key(entry);
+    *ret_value = store_entry_value(entry);
+    *ret_lsn = entry->lsn;
+}
+
+void store_each_entry(const struct storage *storage, uint16_t kind,
+    void (*each)(void *context, const struct store_change *change), void *context)
+{
+    const struct store_entry *entry = store_at(&storage->store, kind, bytes_of("", 0));
+    for (; entry; entry = store_next(&storage->store, kind, store_entry_key(entry))) {
+        struct store_change change = { kind, store_entry_key(entry), store_entry_value(entry),
+            entry->lsn, 0, entry };
+        each(context, &change);
+    }
+}
+
+uint64_t store_deleted(const struct storage *storage, uint16_t kind)
+{
+    return kind < STORE_KINDS ? storage->store.deletions[kind] : 0;
 }
 
 /* ---- open ---------------------------------------------------------------------------------- */
@@ -396,6 +426,11 @@ void log_epoch_end(
     const struct log *log, int32_t epoch, int32_t *ret_epoch, int64_t *ret_end_offset)
 {
     struct epoch_start end;
+    if (log->source) {
+        *ret_epoch = epoch <= log->leader_epoch ? epoch : -1;
+        *ret_end_offset = epoch <= log->leader_epoch ? log->end_offset : -1;
+        return;
+    }
     epochs_end(&log->body->epochs, log->leader_epoch, log->end_offset, epoch, &end);
     *ret_epoch = end.epoch;
     *ret_end_offset = end.offset;
@@ -425,7 +460,7 @@ void log_each_producer(const struct log *log,
 void log_each_aborted(const struct log *log, int64_t from, int64_t below,
     bool (*each)(void *context, const struct aborted_transaction *aborted), void *context)
 {
-    const struct transactions *transactions = log->body->transactions;
+    const struct transactions *transactions = log->body ? log->body->transactions : NULL;
     size_t count = transactions ? transactions->aborted_count : 0;
     for (size_t i = transactions_aborted_at(transactions, from); i < count; i++) {
         const struct aborted_transaction *aborted = &transactions->aborted[i];
@@ -459,5 +494,5 @@ bool log_is_aborted(const struct log *log, int64_t producer_id, int64_t offset)
 
 int32_t log_epoch_at(const struct log *log, int64_t offset)
 {
-    return epochs_at(&log->body->epochs, offset);
+    return log->source ? log->leader_epoch : epochs_at(&log->body->epochs, offset);
 }

@@ -69,11 +69,22 @@ struct storage_config {
 /* Every field at its default; dir NULL. */
 struct storage_config storage_config_default(void);
 
+/* A change of the store, as it takes effect. */
+struct store_change {
+    uint16_t kind;
+    struct bytes key, value;         /* value.data NULL: the entry is gone */
+    uint64_t lsn;                    /* of this change; no two have the same */
+    uint64_t before;                 /* of the entry that was there, or 0 */
+    const struct store_entry *entry; /* valid until it is deleted; NULL with the value */
+};
+
 struct storage_hooks {
     void *context;
     void (*space)(void *context); /* a log_commit that said -EAGAIN may succeed now */
     /* The write-ahead log failed: nothing will be acknowledged any more. Log and abort. */
     void (*failed)(void *context, int status, const char *what);
+    /* Within log_commit, for every put that is not storage's own. May be NULL; must not commit. */
+    void (*changed)(void *context, const struct store_change *change);
 };
 
 /* Opens or creates the directory, takes its lock, recovers. Blocking. -EBUSY: another process has
@@ -114,8 +125,9 @@ struct topic {
     struct topic_config config;         /* effective: own values over defaults */
     struct topic_config_entry *entries; /* the values set on the topic itself */
     size_t entry_count;
-    uint64_t lsn; /* of its newest change: wait for it before telling a client */
-    bool deleted; /* its logs refuse; freed when nobody holds a log any more */
+    uint64_t lsn;  /* of its newest change: wait for it before telling a client */
+    bool deleted;  /* its logs refuse; freed when nobody holds a log any more */
+    bool computed; /* see storage_add_computed */
 };
 
 /* One partition's log. Fields are storage's to write, everybody's to read. */
@@ -123,14 +135,15 @@ struct log {
     struct topic *topic;
     int32_t partition;
     int32_t leader_epoch;
-    int64_t start_offset;        /* log start offset: the first that can be read */
-    int64_t high_watermark;      /* below it: as durable as promised, visible */
-    int64_t last_stable_offset;  /* ≤ high_watermark; below it no open transaction */
-    int64_t end_offset;          /* log end offset: the next to be assigned */
-    uint64_t size_bytes;         /* all segments and what is in the ring */
-    struct list waiters;         /* struct log_waiter */
-    struct producers *producers; /* idempotent sequence state */
-    struct log_body *body;       /* storage's own: segments, ring entries, write-back */
+    int64_t start_offset;            /* log start offset: the first that can be read */
+    int64_t high_watermark;          /* below it: as durable as promised, visible */
+    int64_t last_stable_offset;      /* ≤ high_watermark; below it no open transaction */
+    int64_t end_offset;              /* log end offset: the next to be assigned */
+    uint64_t size_bytes;             /* all segments and what is in the ring */
+    struct list waiters;             /* struct log_waiter */
+    struct producers *producers;     /* idempotent sequence state */
+    struct log_body *body;           /* storage's own: segments, ring entries, write-back */
+    const struct log_source *source; /* of a computed one; else NULL */
 };
 
 void topic_hold(struct topic *topic);
@@ -271,6 +284,15 @@ bool store_get(const struct storage *storage, uint16_t kind, struct bytes key,
 void store_each(const struct storage *storage, uint16_t kind, struct bytes prefix,
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context);
 
+/* An entry that a change told of. */
+void store_entry_get(const struct store_entry *entry, struct bytes *ret_key,
+    struct bytes *ret_value, uint64_t *ret_lsn);
+/* As store_each, told as changes with `before` 0. */
+void store_each_entry(const struct storage *storage, uint16_t kind,
+    void (*each)(void *context, const struct store_change *change), void *context);
+/* The lsn of the newest deletion of the kind since the first day, or 0. */
+uint64_t store_deleted(const struct storage *storage, uint16_t kind);
+
 /* ---- idempotent producers -----------------------------------------------------------------------
  */
 
@@ -369,6 +391,27 @@ struct log_find_time {
 int log_find_time(struct storage *storage, struct log_find_time *find) MUST_CHECK;
 /* done will not run. */
 void log_find_cancel(struct log_find_time *find);
+
+/* ---- computed topics ----------------------------------------------------------------------------
+ *
+ * Topics whose records nobody appends and no disk holds: `source` makes them when they are read. It
+ * sets the fields of their logs that tell offsets and sizes, and topic->lsn, and calls log_wake
+ * when there is more. Nothing was ever truncated in them: every epoch that was reaches to the end.
+ * Units refuse to change them (-EPERM; an append: -EBADMSG). */
+struct log_source {
+    void *context;
+    /* As log_read, in bounds already, and log_find_time. A read is never in progress. */
+    int (*read)(void *context, struct log_read *read);
+    int (*find_time)(void *context, struct log_find_time *find);
+    void (*find_cancel)(void *context, struct log_find_time *find);
+};
+/* NULL: there is a topic of this name or id. It lives as long as the storage; so must the source.
+ */
+struct topic *storage_add_computed(struct storage *storage, struct bytes name,
+    const struct uuid *id, int32_t partitions, const struct topic_config_entry *entries,
+    size_t entry_count, const struct log_source *source);
+/* Those who wait for the log look again, now. */
+void log_wake(struct log *log);
 
 /* KIP-101 / KIP-320: the epoch and end offset that answer OffsetForLeaderEpoch for `epoch`:
  * epoch == latest: log end offset; above every known: -1, -1; below the first: (epoch, start of the

@@ -90,18 +90,25 @@ static void entry_set(struct store *store, struct store_entry *entry, struct byt
     entry->value_len = (uint32_t)value.len;
 }
 
-void store_put(
+static uint64_t entry_delete(struct store *store, const struct place *place, uint64_t lsn)
+{
+    struct store_entry *entry = entry_of(tree_remove(&store->tree, place));
+    uint64_t before = entry ? entry->lsn : 0;
+    if (entry)
+        entry_destroy(store, entry);
+    store->delete_lsn = lsn;
+    if (entry && place->kind < STORE_KINDS)
+        store->deletions[place->kind] = lsn;
+    return before;
+}
+
+uint64_t store_put(
     struct store *store, uint16_t kind, struct bytes key, struct bytes value, uint64_t lsn)
 {
     CHECK(key.len <= UINT32_MAX && value.len <= UINT32_MAX);
     struct place place = { kind, key };
-    if (!value.data) {
-        struct tree_node *node = tree_remove(&store->tree, &place);
-        if (node)
-            entry_destroy(store, entry_of(node));
-        store->delete_lsn = lsn;
-        return;
-    }
+    if (!value.data)
+        return entry_delete(store, &place, lsn);
     struct store_entry *entry = entry_of(tree_find(&store->tree, &place));
     if (!entry) {
         entry = mem_alloc(sizeof(*entry) + key.len);
@@ -115,7 +122,9 @@ void store_put(
         tree_insert(&store->tree, &place, &entry->node);
     }
     entry_set(store, entry, value);
+    uint64_t before = entry->lsn;
     entry->lsn = lsn;
+    return before;
 }
 
 static void save_subtree(const struct tree_node *node, struct out *out)
@@ -125,6 +134,7 @@ static void save_subtree(const struct tree_node *node, struct out *out)
     save_subtree(node->left, out);
     const struct store_entry *entry = container_of_const(node, struct store_entry, node);
     out_u16(out, entry->kind);
+    out_u64(out, entry->lsn);
     out_u32(out, entry->key_len);
     out_u32(out, entry->value_len);
     out_bytes(out, entry->key, entry->key_len);
@@ -136,22 +146,51 @@ void store_save(const struct store *store, struct out *out)
 {
     out_u64(out, store->tree.count);
     save_subtree(store->tree.root, out);
+    size_t count_at = out->len;
+    uint16_t count = 0;
+    out_u16(out, 0);
+    for (uint16_t kind = 0; kind < STORE_KINDS; kind++) {
+        if (!store->deletions[kind])
+            continue;
+        out_u16(out, kind);
+        out_u64(out, store->deletions[kind]);
+        count++;
+    }
+    le_put16(out->data + count_at, count);
 }
 
-int store_load(struct cursor *cursor,
-    int (*each)(void *context, uint16_t kind, struct bytes key, struct bytes value), void *context)
+static void deletions_load(struct store *store, struct cursor *cursor, uint64_t end_lsn)
+{
+    for (uint16_t count = cursor_u16(cursor); count && !cursor->bad; count--) {
+        uint16_t kind = cursor_u16(cursor);
+        uint64_t lsn = cursor_u64(cursor);
+        if (kind < STORE_KINDS && lsn <= end_lsn)
+            store->deletions[kind] = lsn;
+        else
+            cursor->bad = true;
+    }
+}
+
+int store_load(struct store *store, struct cursor *cursor, uint64_t end_lsn, bool without_lsn,
+    int (*each)(void *context, uint16_t kind, struct bytes key, struct bytes value, uint64_t lsn),
+    void *context)
 {
     for (uint64_t count = cursor_u64(cursor); count && !cursor->bad; count--) {
         uint16_t kind = cursor_u16(cursor);
+        uint64_t lsn = end_lsn >= count ? end_lsn - count + 1 : 0;
+        if (!without_lsn)
+            lsn = cursor_u64(cursor);
         uint32_t key_len = cursor_u32(cursor);
         uint32_t value_len = cursor_u32(cursor);
         struct bytes key = cursor_bytes(cursor, key_len);
         struct bytes value = cursor_bytes(cursor, value_len);
-        if (cursor->bad)
-            break;
-        int status = each(context, kind, key, value);
+        if (cursor->bad || lsn > end_lsn)
+            return -EUCLEAN;
+        int status = each(context, kind, key, value, lsn);
         if (status < 0)
             return status;
     }
+    if (!without_lsn)
+        deletions_load(store, cursor, end_lsn);
     return cursor->bad ? -EUCLEAN : 0;
 }

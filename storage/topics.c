@@ -124,7 +124,8 @@ static void topic_delete(struct storage *storage, struct topic *topic, uint64_t 
     for (int32_t i = 0; i < topic->log_count; i++) {
         uint8_t key[4];
         be_put32(key, topic->logs[i]->body->id);
-        store_put(&storage->store, STORE_LOG, bytes_of(key, sizeof(key)), (struct bytes){ 0 }, lsn);
+        (void)store_put(
+            &storage->store, STORE_LOG, bytes_of(key, sizeof(key)), (struct bytes){ 0 }, lsn);
         log_abandon(topic->logs[i], lsn);
     }
 }
@@ -137,6 +138,35 @@ static struct topic *topic_create(struct storage *storage, struct bytes name, co
     list_init(&topic->link);
     tree_insert(&storage->topics.by_name, &name, &topic->by_name);
     tree_insert(&storage->topics.by_id, id, &topic->by_id);
+    return topic;
+}
+
+static void topic_evaluate(struct storage *storage, struct topic *topic);
+
+struct topic *storage_add_computed(struct storage *storage, struct bytes name,
+    const struct uuid *id, int32_t partitions, const struct topic_config_entry *entries,
+    size_t entry_count, const struct log_source *source)
+{
+    if (storage_topic(storage, name) || storage_topic_by_id(storage, id))
+        return NULL;
+    struct topic *topic = topic_create(storage, name, id);
+    topic->computed = true;
+    topic->entries = mem_zalloc(entry_count, sizeof(*topic->entries));
+    for (; topic->entry_count < entry_count; topic->entry_count++)
+        topic->entries[topic->entry_count] =
+            (struct topic_config_entry){ mem_strdup(entries[topic->entry_count].name),
+                mem_strdup(entries[topic->entry_count].value) };
+    topic_evaluate(storage, topic);
+    topic->logs = mem_zalloc((size_t)partitions, sizeof(struct log *));
+    for (; topic->log_count < partitions; topic->log_count++) {
+        struct log *log = mem_zalloc(1, sizeof(*log));
+        log->topic = topic;
+        log->partition = topic->log_count;
+        log->leader_epoch = (int32_t)storage->epoch;
+        log->source = source;
+        list_init(&log->waiters);
+        topic->logs[topic->log_count] = log;
+    }
     return topic;
 }
 
@@ -254,6 +284,7 @@ static int name_check(struct bytes name, uint32_t count)
 int topics_apply(struct storage *storage, struct bytes name, struct bytes value, uint64_t lsn)
 {
     struct topic *topic = storage_topic(storage, name);
+    CHECK(!topic || !topic->computed); /* units refuse it */
     if (!value.data) {
         if (topic)
             topic_delete(storage, topic, lsn);
@@ -372,6 +403,8 @@ static bool unit_has_topic(const struct unit *unit, struct bytes name)
 
 static int change_check(const struct unit *unit, const struct topic *topic)
 {
+    if (topic->computed)
+        return -EPERM;
     if (topic->deleted)
         return -ENOENT;
     return unit_has_topic(unit, bytes_text(topic->name)) ? -ESTALE : 0;

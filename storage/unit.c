@@ -62,6 +62,8 @@ int unit_raise_start(struct unit *unit, struct log *log, int64_t offset)
 {
     if (log->topic->deleted)
         return -ENOENT;
+    if (log->source)
+        return -EPERM;
     if (offset > log->high_watermark || offset < 0)
         return -ERANGE;
     uint8_t key[4], value[8];
@@ -99,7 +101,7 @@ static int append_check(const struct unit_append *append)
     struct batch_view view;
     if (log->topic->deleted)
         return -ENOENT;
-    if (log->body->damaged)
+    if (log->source || log->body->damaged)
         return -EBADMSG;
     if (batch_parse(append->batch, &view) != BATCH_OK || view.size != append->batch.len ||
         view.last_offset_delta < 0 || log->end_offset > INT64_MAX - ((int64_t)INT32_MAX + 1))
@@ -172,15 +174,15 @@ static void append_add(struct storage *storage, struct unit_append *append)
     log->end_offset++;
 }
 
-static void put_add(struct storage *storage, const struct unit_put *put)
+static void put_add(struct storage *storage, struct unit_put *put)
 {
     struct wal_head head = {
         .type = WAL_PUT,
         .len = (uint32_t)put_size(put),
         .checked_len = (uint32_t)put_size(put),
     };
-    uint64_t lsn;
-    uint8_t *room = wal_add(storage->wal, &head, &lsn);
+    uint8_t *room = wal_add(storage->wal, &head, &put->lsn);
+    put->lsn += wal_record_size(head.len);
     le_put16(room, put->kind);
     le_put16(room + 2, 0);
     le_put32(room + 4, (uint32_t)put->key.len);
@@ -272,7 +274,7 @@ int log_commit(struct storage *storage, struct unit *unit)
         append_apply(storage, &unit->appends[i], unit);
     for (size_t i = 0; i < unit->put_count; i++) {
         const struct unit_put *put = &unit->puts[i];
-        CHECK(storage_apply(storage, put->kind, put->key, put->value, unit->end_lsn) == 0);
+        CHECK(storage_apply(storage, put->kind, put->key, put->value, put->lsn) == 0);
     }
     position_await_unit(storage, unit);
     if (unit->append_count)
@@ -311,5 +313,5 @@ enum producer_verdict log_check_producer(const struct log *log, struct bytes bat
 
 bool log_takes_appends(const struct log *log)
 {
-    return !log->topic->deleted && !log->body->damaged;
+    return !log->topic->deleted && !log->source && !log->body->damaged;
 }

@@ -137,7 +137,7 @@ static void begin(struct bench *bench, const char *where)
     char *data = mem_printf("%s/data", bench->dir);
     struct storage_config config = storage_config_default();
     config.dir = data;
-    struct storage_hooks hooks = { bench, on_space, on_failed };
+    struct storage_hooks hooks = { .context = bench, .space = on_space, .failed = on_failed };
     CHECK(storage_open(&bench->storage, &config, &bench->doors, &hooks) == 0);
     struct processors_config engine = { data, PARTITIONS, builtins };
     bench->processors = processors_create(&engine, &bench->doors, bench->storage, bench->workers);

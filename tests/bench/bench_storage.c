@@ -307,7 +307,7 @@ static void begin(struct bench *bench)
     char error[128];
     CHECK(topic_config_set(&config.defaults, bytes_text("durability"), bytes_text("fsync"), error,
               sizeof(error)) == 0);
-    struct storage_hooks hooks = { bench, on_space, on_failed };
+    struct storage_hooks hooks = { .context = bench, .space = on_space, .failed = on_failed };
     CHECK(storage_open(&bench->storage, &config, &bench->doors, &hooks) == 0);
     mem_free(data);
     batch_make(bench);

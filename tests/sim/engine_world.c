@@ -62,7 +62,7 @@ void engine_begin(struct engine_world *world, uint64_t seed, const mr_module *co
 
 void engine_open(struct engine_world *world)
 {
-    struct storage_hooks hooks = { world, space, wal_failed };
+    struct storage_hooks hooks = { .context = world, .space = space, .failed = wal_failed };
     world->failed = false;
     CHECK(storage_open(&world->storage, &world->storage_config, &world->sim.doors, &hooks) == 0);
     world->processors = processors_create(

@@ -154,7 +154,7 @@ TEST(storage, opens_a_directory_of_format_1)
     mem_free(command);
     storage_test_open(&test);
     cr_assert(storage_was_unclean(test.storage));
-    cr_assert(doors_test_said(&test.doors, "has format 3 now"));
+    cr_assert(doors_test_said(&test.doors, "has format 4 now"));
     for (int again = 0; again < 3; again++) {
         struct log *log = storage_test_log(&test, "old", 0);
         struct bytes value;
@@ -170,6 +170,48 @@ TEST(storage, opens_a_directory_of_format_1)
         else
             storage_test_kill(&test);
     }
+    storage_test_end(&test);
+}
+
+/* ---- lsns of the store ---------------------------------------------------------------------- */
+
+static uint64_t lsn_of(const struct storage_test *test, const char *key)
+{
+    struct bytes value;
+    uint64_t lsn;
+    return store_get(test->storage, STORE_OFFSET, text(key), &value, &lsn) ? lsn : 0;
+}
+
+/* Each change has a place of its own, and keeps it whatever happens. */
+TEST(storage, the_lsns_of_changes_are_distinct_and_last)
+{
+    struct storage_test test;
+    struct unit_test unit;
+    storage_test_begin(&test);
+    begin(&unit);
+    for (const char *const *key = (const char *const[]){ "a", "b", "c", "d", NULL }; *key; key++)
+        unit_put(&unit.unit, STORE_OFFSET, text(*key), text("v"));
+    unit_test_commit(&test, &unit);
+    uint64_t end = unit.unit.end_lsn, a = lsn_of(&test, "a"), b = lsn_of(&test, "b");
+    storage_test_wait(&test, &unit.done);
+    unit_test_end(&unit);
+    cr_assert(a < b && b < lsn_of(&test, "c") && lsn_of(&test, "c") < lsn_of(&test, "d"));
+    cr_assert_eq(lsn_of(&test, "d"), end, "what waits for the last waits for all");
+    cr_assert_eq(store_deleted(test.storage, STORE_OFFSET), 0);
+    put(&test, "c", NULL);
+    uint64_t deleted = store_deleted(test.storage, STORE_OFFSET);
+    cr_assert_gt(deleted, lsn_of(&test, "d"));
+    for (int life = 0; life < 6; life++) {
+        if (life % 2 == 0)
+            storage_test_kill(&test);
+        else
+            storage_test_reopen(&test);
+        cr_assert_eq(lsn_of(&test, "a"), a, "life %d", life);
+        cr_assert_eq(lsn_of(&test, "b"), b, "life %d", life);
+        cr_assert_eq(store_deleted(test.storage, STORE_OFFSET), deleted, "life %d", life);
+    }
+    put(&test, "a", "again");
+    cr_assert_gt(lsn_of(&test, "a"), deleted);
     storage_test_end(&test);
 }
 

@@ -17,11 +17,11 @@ TEST(store, keeps_order_and_positions)
 {
     struct store store;
     store_init(&store);
-    store_put(&store, 2, text("b"), text("2b"), 20);
-    store_put(&store, 1, text("bb"), text("1bb"), 21);
-    store_put(&store, 1, text("b"), text("1b"), 22);
-    store_put(&store, 1, text("a"), text(""), 23);
-    store_put(&store, 1, text("b"), text("a longer value than before"), 24);
+    (void)store_put(&store, 2, text("b"), text("2b"), 20);
+    (void)store_put(&store, 1, text("bb"), text("1bb"), 21);
+    (void)store_put(&store, 1, text("b"), text("1b"), 22);
+    (void)store_put(&store, 1, text("a"), text(""), 23);
+    cr_assert_eq(store_put(&store, 1, text("b"), text("a longer value than before"), 24), 22);
 
     const struct store_entry *entry = store_find(&store, 1, text("b"));
     cr_assert_eq(entry->lsn, 24);
@@ -37,17 +37,21 @@ TEST(store, keeps_order_and_positions)
     cr_assert(bytes_equal_text(store_entry_key(entry), "bb"));
     cr_assert_null(store_next(&store, 1, text("bb")), "another kind's entries are not ours");
 
-    store_put(&store, 1, text("b"), (struct bytes){ 0 }, 30);
+    cr_assert_eq(store_put(&store, 1, text("b"), (struct bytes){ 0 }, 30), 24);
+    cr_assert_eq(store_put(&store, 2, text("absent"), (struct bytes){ 0 }, 31), 0);
     cr_assert_null(store_find(&store, 1, text("b")));
     cr_assert_not_null(store_find(&store, 2, text("b")));
-    cr_assert_eq(store.delete_lsn, 30);
+    cr_assert_eq(store.delete_lsn, 31);
+    cr_assert_eq(store.deletions[1], 30);
+    cr_assert_eq(store.deletions[2], 0, "what was not there has not gone");
     store_done(&store);
     cr_assert_eq(store.bytes, 0);
 }
 
-static int put_again(void *context, uint16_t kind, struct bytes key, struct bytes value)
+static int put_again(
+    void *context, uint16_t kind, struct bytes key, struct bytes value, uint64_t lsn)
 {
-    store_put(context, kind, key, value, 1);
+    (void)store_put(context, kind, key, value, lsn);
     return 0;
 }
 
@@ -60,18 +64,24 @@ TEST(store, is_saved_and_loaded_and_cut_bytes_are_refused)
         char key[16], value[32];
         (void)snprintf(key, sizeof(key), "%d", i * 7919 % 300);
         (void)snprintf(value, sizeof(value), "value %d", i);
-        store_put(&store, (uint16_t)(16 + i % 3), text(key), text(value), 5);
+        (void)store_put(&store, (uint16_t)(16 + i % 3), text(key), text(value), 5 + (uint64_t)i);
     }
+    (void)store_put(&store, 17, text("119"), (struct bytes){ 0 }, 400);
     store_save(&store, &saved);
     for (size_t len = 0; len <= saved.len; len++) {
         struct cursor cursor = cursor_of(bytes_of(saved.data, len));
         store_init(&copy);
-        int status = store_load(&cursor, put_again, &copy);
+        int status = store_load(&copy, &cursor, 400, false, put_again, &copy);
         cr_assert_eq(status, len == saved.len ? 0 : -EUCLEAN, "%zu of %zu bytes", len, saved.len);
         if (status == 0)
             store_save(&copy, &again);
         store_done(&copy);
     }
+    struct cursor early = cursor_of(bytes_of(saved.data, saved.len));
+    store_init(&copy);
+    cr_assert_eq(store_load(&copy, &early, 399, false, put_again, &copy), -EUCLEAN,
+        "a change behind the place where it was saved");
+    store_done(&copy);
     cr_assert_eq(again.len, saved.len);
     cr_assert_eq(memcmp(again.data, saved.data, saved.len), 0);
     out_done(&saved);
