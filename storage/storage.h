@@ -156,6 +156,8 @@ uint64_t storage_deletion_lsn(const struct storage *storage);
 /* All topics in the order of their names: storage_topic_next(s, NULL) is the first. */
 struct topic *storage_topic_next(const struct storage *storage, const struct topic *after);
 size_t storage_topic_count(const struct storage *storage);
+/* Moves with every change of the topics: one is made, deleted, grown, or configured. */
+uint64_t storage_topics_version(const struct storage *storage);
 size_t storage_log_count(const struct storage *storage);
 /* NULL for an unknown topic or a partition out of range. */
 struct log *topic_log(const struct topic *topic, int32_t partition);

@@ -285,6 +285,7 @@ int topics_apply(struct storage *storage, struct bytes name, struct bytes value,
 {
     struct topic *topic = storage_topic(storage, name);
     CHECK(!topic || !topic->computed); /* units refuse it */
+    storage->topics.version++;
     if (!value.data) {
         if (topic)
             topic_delete(storage, topic, lsn);
@@ -338,6 +339,11 @@ struct topic *storage_topic_next(const struct storage *storage, const struct top
         node = tree_first(&storage->topics.by_name);
     }
     return node ? container_of(node, struct topic, by_name) : NULL;
+}
+
+uint64_t storage_topics_version(const struct storage *storage)
+{
+    return storage->topics.version;
 }
 
 size_t storage_topic_count(const struct storage *storage)

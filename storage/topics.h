@@ -16,6 +16,7 @@ struct topics {
     struct tree by_name, by_id;
     struct list deleted;   /* struct topic that somebody still holds */
     uint64_t deletion_lsn; /* of the newest one */
+    uint64_t version;      /* storage_topics_version */
 };
 
 enum {
