@@ -270,7 +270,9 @@ static void end_v2(const struct transaction *transaction, const struct transacti
         now->state == TRANSACTION_COMPLETE_COMMIT || now->state == TRANSACTION_COMPLETE_ABORT;
     bool rotated = now->previous_producer_id == event->producer_id && now->epoch == 0 &&
                    event->epoch == TRANSACTION_EPOCH_MAX;
-    bool retry = over && (rotated || now->epoch == event->epoch + 1);
+    /* The epoch was raised by an end, not by an init of somebody else. */
+    bool raised = now->epoch == event->epoch + 1 && now->last_epoch == event->epoch;
+    bool retry = over && (rotated || raised);
     bool same =
         now->state == (event->committed ? TRANSACTION_COMPLETE_COMMIT : TRANSACTION_COMPLETE_ABORT);
     if (now->producer_id != event->producer_id && !rotated)

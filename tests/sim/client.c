@@ -19,6 +19,7 @@
 #include "protocol/error.h"
 
 enum { ARENA_MAX = 64 << 20, IOV_MAX_COUNT = 6 };
+enum { CORRELATION_AT = 8 }; /* in a request: size 4, API 2, version 2 */
 static const int64_t ms_ns = CLOCK_NS_PER_MS;
 
 static const struct endpoint endpoint = { "PLAINTEXT", { (const uint8_t *)"broker.sim", 10 },
@@ -258,30 +259,53 @@ bool client_connect(struct client *client)
     return true;
 }
 
+static void call_begin(
+    struct client *client, struct call *call, const struct api_schema *schema, int16_t version)
+{
+    struct world *world = client->world;
+    call->schema = schema;
+    call->version = version;
+    call->correlation = client->next_correlation++;
+    call->sent = ++world->moment;
+    call->sent_ns = world->sim.now_ns;
+    world->totals->requests++;
+    world_say(
+        world, "%s: %s %d (%" PRId32 ")", client->name, schema->name, version, call->correlation);
+}
+
+static void call_wait(struct client *client, struct call *call)
+{
+    list_append(&client->calls, &call->link);
+    client->call_count++;
+}
+
 void client_send(struct client *client, struct call *call, int16_t api, int16_t version,
     const void *body, bool without_answer)
 {
     struct world *world = client->world;
     CHECK(client->connection);
-    call->schema = api_schema_find(api);
-    call->version = version;
-    call->correlation = client->next_correlation++;
-    call->sent = ++world->moment;
-    call->sent_ns = world->sim.now_ns;
+    call_begin(client, call, api_schema_find(api), version);
+    client->newest = client->up.len;
     CHECK(request_encode(call->schema, version, call->correlation, bytes_text(client->name), body,
               &client->up) == 0);
-    world_say(world, "%s: %s %d (%" PRId32 ")", client->name, call->schema->name, version,
-        call->correlation);
-    world->totals->requests++;
     arena_reset(&world->scratch);
-    if (without_answer) {
+    if (without_answer)
         mem_free(call);
-    } else {
-        list_append(&client->calls, &call->link);
-        client->call_count++;
-    }
+    else
+        call_wait(client, call);
     if (!client->paused && !heap_node_in(&client->deliver.node))
         event_set(world, &client->deliver, lag(client));
+}
+
+void client_send_again(struct client *client, struct call *copy, const struct call *call)
+{
+    size_t at = client->newest, len = client->up.len - at;
+    CHECK(call->correlation == client->next_correlation - 1);
+    call_begin(client, copy, call->schema, call->version);
+    uint8_t *to = out_add(&client->up, len);
+    memcpy(to, client->up.data + at, len);
+    be_put32(client->up.data + client->up.len - len + CORRELATION_AT, (uint32_t)copy->correlation);
+    call_wait(client, copy);
 }
 
 int16_t client_version(struct client *client, int16_t api, int16_t min)

@@ -40,6 +40,7 @@ struct client {
     struct connection *connection; /* NULL: not connected */
     struct out up, down;           /* bytes not delivered yet, bytes not understood yet */
     size_t delivered;              /* of up */
+    size_t newest;                 /* where the newest request begins in up */
     struct event deliver, collect, cut;
     struct list calls;
     uint32_t call_count;
@@ -69,6 +70,8 @@ void client_reset(struct client *client);
  * reset. without_answer: acks=0; the call is freed by mem_free at once. */
 void client_send(struct client *client, struct call *call, int16_t api, int16_t version,
     const void *body, bool without_answer);
+/* The request that was just sent, once more; the answer is for `copy`. */
+void client_send_again(struct client *client, struct call *copy, const struct call *call);
 /* Some version that is served, from `min` on. */
 int16_t client_version(struct client *client, int16_t api, int16_t min);
 /* Steps again after up to that many milliseconds. */

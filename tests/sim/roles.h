@@ -19,8 +19,17 @@ size_t sim_producer_pending(const struct client *client);
 /* Fetches from anywhere, with long polls; asks for offsets and epochs. */
 struct client *sim_consumer_create(struct world *world, int index);
 
-/* A member of a group that commits offsets; every group has several. */
-struct client *sim_member_create(struct world *world, int index);
+/* A member of a classic group that commits offsets; every group has several. */
+struct member_style {
+    int group;
+    int seat; /* its index, or that of another, whose instance id it has, too */
+    int pace_ms, session_ms;
+    bool fixed;         /* static */
+    bool cooperative;   /* it keeps partitions through a rebalance */
+    bool unsteady;      /* it is late, says things twice, and changes its mind */
+    bool transactional; /* it commits in transactions, too */
+};
+struct client *sim_member_create(struct world *world, int index, const struct member_style *style);
 /* In the calm: why the groups are not yet as they must be, or NULL. */
 const char *sim_members_unsettled(struct world *world);
 

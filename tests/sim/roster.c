@@ -21,19 +21,81 @@ void roster_done(struct roster *roster)
 
 const char *roster_group_name(int group)
 {
-    static const char *const names[ROSTER_GROUPS] = { "group-a", "group-b", "simple" };
+    static const char *const names[ROSTER_GROUPS] = { "group-a", "group-b", "simple", "group-c",
+        "group-d", "group-e" };
     return names[group];
 }
 
-int roster_slot(int key)
+/* ---- topics ---- */
+
+bool roster_ready(struct world *world)
 {
-    return key < slots[SLOT_ACKED].partitions ? SLOT_ACKED : SLOT_SYNCED;
+    for (int t = 0; t < ROSTER_TOPICS; t++) {
+        struct roster_topic *topic = &world->roster.topics[t];
+        if (!topic->name || topic->partitions > 0)
+            continue;
+        const struct ledger_topic *known =
+            topic->slot < 0 ? NULL : world->ledger.newest[topic->slot];
+        if (!known || !known->known)
+            return false;
+        topic->id = known->id;
+        topic->partitions = slots[topic->slot].partitions;
+    }
+    return true;
+}
+
+uint32_t roster_keys(const struct world *world, uint32_t topics)
+{
+    uint32_t keys = 0;
+    for (int key = 0; key < ROSTER_KEYS; key++) {
+        if (topics & 1u << key / ROSTER_PARTITIONS &&
+            roster_partition(key) < roster_topic(world, key)->partitions)
+            keys |= 1u << key;
+    }
+    return keys;
+}
+
+const struct roster_topic *roster_topic(const struct world *world, int key)
+{
+    return &world->roster.topics[key / ROSTER_PARTITIONS];
 }
 
 int32_t roster_partition(int key)
 {
-    int32_t acked = slots[SLOT_ACKED].partitions;
-    return key < acked ? key : key - acked;
+    return key % ROSTER_PARTITIONS;
+}
+
+/* ---- who is gone ---- */
+
+static uint64_t hash_of(int group, const char *id)
+{
+    uint64_t hash = UINT64_C(14695981039346656037) + (uint64_t)group;
+    for (; *id; id++)
+        hash = (hash ^ (uint8_t)*id) * UINT64_C(1099511628211);
+    return hash;
+}
+
+void roster_gone(struct world *world, int group, const char *id)
+{
+    struct roster *roster = &world->roster;
+    if (!id[0])
+        return;
+    size_t at = roster->gone_count++ % ROSTER_GONE;
+    roster->gone[at].hash = hash_of(group, id);
+    roster->gone[at].known = world->moment;
+    roster->gone[at].life = world->life;
+}
+
+static bool is_gone(const struct world *world, const struct roster_claim *claim)
+{
+    const struct roster *roster = &world->roster;
+    uint64_t hash = hash_of(claim->group, claim->id);
+    for (size_t i = 0; i < roster->gone_count && i < ROSTER_GONE; i++) {
+        if (roster->gone[i].hash == hash && roster->gone[i].life == world->life &&
+            roster->gone[i].known < claim->sent)
+            return true;
+    }
+    return false;
 }
 
 /* ---- generations ---- */
@@ -59,14 +121,16 @@ static const struct generation *generation_newer(
     return NULL;
 }
 
-void roster_accepted(
-    struct world *world, int group, int32_t generation, uint64_t sent, const char *what)
+void roster_accepted(struct world *world, const struct roster_claim *claim, const char *what)
 {
     const struct generation *newer =
-        generation_newer(&world->roster.groups[group], generation, sent);
+        generation_newer(&world->roster.groups[claim->group], claim->generation, claim->sent);
     if (newer)
         world_fail(world, "%s: %s of generation %" PRId32 " was accepted, there is %" PRId32,
-            roster_group_name(group), what, generation, newer->number);
+            roster_group_name(claim->group), what, claim->generation, newer->number);
+    if (claim->id[0] && is_gone(world, claim))
+        world_fail(world, "%s: %s of %s was accepted, who is gone", roster_group_name(claim->group),
+            what, claim->id);
 }
 
 /* A member id without what makes it unique: a static member gets a new one when it comes back. */
@@ -81,44 +145,102 @@ static bool same_leader(const char *a, const char *b)
     return prefix_len(a) == prefix_len(b) && strncmp(a, b, prefix_len(a)) == 0;
 }
 
-void roster_joined(
-    struct world *world, int group, int32_t generation, const char *leader, uint64_t sent)
+/* The newest one below `number` in which the key has a known owner: 1 + seat, or 0. */
+static int owner_before(const struct roster_group *group, int key, int32_t number)
 {
-    struct roster_group *g = &world->roster.groups[group];
-    struct generation *known = generation_find(g, generation);
-    roster_accepted(world, group, generation, sent, "a join");
+    const struct generation *newest = NULL;
+    for (size_t i = 0; i < group->count; i++) {
+        const struct generation *generation = &group->generations[i];
+        if (generation->number < number && generation->owners[key] &&
+            (!newest || generation->number > newest->number))
+            newest = generation;
+    }
+    return newest ? newest->owners[key] : 0;
+}
+
+/* Nobody of this generation may hold what another got in it. Who holds what was given away while he
+ * was not there is about to be told. */
+static void check_holder(struct world *world, int group, const struct generation *now, int seat)
+{
+    const struct roster_group *g = &world->roster.groups[group];
+    const struct seat *holder = &g->seats[seat];
+    for (int key = 0; key < ROSTER_KEYS; key++) {
+        if (holder->keys & 1u << key && holder->generation == now->number && now->owners[key] &&
+            now->owners[key] != seat + 1 && owner_before(g, key, now->number) == seat + 1)
+            world_fail(world,
+                "%s: seat %d was given key %d in generation %" PRId32 ", and seat %d holds it",
+                roster_group_name(group), now->owners[key] - 1, key, now->number, seat);
+    }
+}
+
+/* Of two members with one instance id the older one is gone. */
+static void sit(struct world *world, const struct roster_claim *claim)
+{
+    struct seat *seat = &world->roster.groups[claim->group].seats[claim->seat];
+    if (strcmp(seat->id, claim->id) != 0) {
+        if (seat->id_moment < claim->sent)
+            roster_gone(world, claim->group, seat->id);
+        (void)snprintf(seat->id, sizeof(seat->id), "%s", claim->id);
+    }
+    seat->id_moment = world->moment;
+    seat->generation = claim->generation;
+}
+
+void roster_joined(
+    struct world *world, const struct roster_claim *claim, const char *leader, bool keeps)
+{
+    struct roster_group *g = &world->roster.groups[claim->group];
+    struct generation *known = generation_find(g, claim->generation);
+    roster_accepted(world, claim, "a join");
+    sit(world, claim);
+    if (!keeps)
+        g->seats[claim->seat].keys = 0;
     if (known) {
         if (!same_leader(known->leader, leader))
             world_fail(world, "%s: generation %" PRId32 " has two leaders: %s and %s",
-                roster_group_name(group), generation, known->leader, leader);
+                roster_group_name(claim->group), claim->generation, known->leader, leader);
+        check_holder(world, claim->group, known, claim->seat);
         return;
     }
     mem_grow(g->generations, &g->capacity, g->count + 1);
     known = &g->generations[g->count++];
-    *known = (struct generation){ .number = generation, .known = world->moment };
+    *known = (struct generation){ .number = claim->generation, .known = world->moment };
     (void)snprintf(known->leader, sizeof(known->leader), "%s", leader);
     world->totals->rebalances++;
 }
 
 void roster_synced(
-    struct world *world, int group, int32_t generation, int client, uint32_t nonce, uint32_t keys)
+    struct world *world, const struct roster_claim *claim, uint32_t nonce, uint32_t keys)
 {
-    struct generation *known = generation_find(&world->roster.groups[group], generation);
+    struct roster_group *g = &world->roster.groups[claim->group];
+    struct generation *known = generation_find(g, claim->generation);
+    roster_accepted(world, claim, "a sync");
     if (!known)
-        world_fail(world, "%s: sync of an unknown generation %" PRId32, roster_group_name(group),
-            generation);
-    if (known->nonce && known->nonce != nonce)
+        world_fail(world, "%s: sync of an unknown generation %" PRId32,
+            roster_group_name(claim->group), claim->generation);
+    if (known->nonce && nonce && known->nonce != nonce)
         world_fail(world, "%s: generation %" PRId32 " has two assignments",
-            roster_group_name(group), generation);
-    known->nonce = nonce;
+            roster_group_name(claim->group), claim->generation);
+    if (nonce)
+        known->nonce = nonce;
+    g->seats[claim->seat].keys = keys;
     for (int k = 0; k < ROSTER_KEYS; k++) {
         if (!(keys & 1u << k))
             continue;
-        if (known->owners[k] && known->owners[k] != client + 1)
+        if (known->owners[k] && known->owners[k] != claim->seat + 1)
             world_fail(world, "%s: generation %" PRId32 ": partition %d has two owners",
-                roster_group_name(group), generation, k);
-        known->owners[k] = client + 1;
+                roster_group_name(claim->group), claim->generation, k);
+        known->owners[k] = claim->seat + 1;
     }
+    for (int seat = 0; seat < ROSTER_SEATS; seat++) {
+        if (seat != claim->seat)
+            check_holder(world, claim->group, known, seat);
+    }
+}
+
+void roster_holds(struct world *world, int group, int seat, uint32_t keys)
+{
+    world->roster.groups[group].seats[seat].keys = keys;
 }
 
 /* ---- offsets ---- */
@@ -128,19 +250,21 @@ static struct register_of *register_find(struct world *world, int group, int key
     return &world->roster.groups[group].registers[key];
 }
 
-int64_t roster_commit(struct world *world, int group, int key)
+int64_t roster_commit(struct world *world, int group, int key, enum commit_outcome outcome)
 {
     struct register_of *reg = register_find(world, group, key);
     if (reg->count == 0)
         reg->count = 1;
     mem_grow(reg->commits, &reg->capacity, reg->count + 1);
-    reg->commits[reg->count] = (struct commit_note){ .sent = UINT64_MAX };
+    reg->commits[reg->count] = (struct commit_note){ .outcome = outcome, .sent = UINT64_MAX };
     return (int64_t)reg->count++;
 }
 
 void roster_commit_sent(struct world *world, int group, int key, int64_t offset)
 {
-    register_find(world, group, key)->commits[offset].sent = world->moment;
+    struct commit_note *note = &register_find(world, group, key)->commits[offset];
+    if (note->sent == UINT64_MAX) /* else it is sent again */
+        note->sent = world->moment;
 }
 
 void roster_committed(
@@ -153,6 +277,8 @@ void roster_committed(
             roster_group_name(group), key, offset);
     if (!told)
         note->outcome = outcome;
+    if (outcome == COMMIT_PENDING)
+        return;
     if (!note->resolved)
         note->resolved = world->moment;
     if (outcome == COMMIT_DONE)
@@ -187,13 +313,43 @@ void roster_fetched(struct world *world, int group, int key, int64_t offset, uin
     if (!told)
         return;
     struct commit_note *note = &reg->commits[told];
-    if (note->outcome == COMMIT_REFUSED)
-        world_fail(world, "%s: key %d: offset %" PRId64 " is told, but was refused",
+    if (note->outcome == COMMIT_REFUSED || note->outcome == COMMIT_HELD)
+        world_fail(world, "%s: key %d: offset %" PRId64 " is told, but was %s",
+            roster_group_name(group), key, offset,
+            note->outcome == COMMIT_HELD ? "never to be committed" : "refused");
+    if (note->left && note->left < sent)
+        world_fail(world, "%s: key %d: offset %" PRId64 " is told again, after another was",
             roster_group_name(group), key, offset);
+    if (reg->told && reg->told != told && reg->told_moment < sent)
+        reg->commits[reg->told].left = world->moment;
+    reg->told = told;
+    reg->told_moment = world->moment;
     /* It has taken effect, and that is durable: as good as acknowledged. */
     if (note->outcome == COMMIT_PENDING || note->outcome == COMMIT_UNKNOWN) {
         note->outcome = COMMIT_DONE;
         if (!note->resolved)
             note->resolved = world->moment;
     }
+}
+
+/* ---- producers ---- */
+
+void roster_producer(struct world *world, int producer, int64_t id, int16_t epoch)
+{
+    struct roster *roster = &world->roster;
+    bool first = roster->producers[producer].moment == 0;
+    if (!first && roster->producers[producer].id == id &&
+        epoch <= roster->producers[producer].epoch)
+        return;
+    roster->producers[producer].id = id;
+    roster->producers[producer].epoch = epoch;
+    roster->producers[producer].moment = world->moment;
+}
+
+bool roster_fenced(
+    const struct world *world, int producer, int64_t id, int16_t epoch, uint64_t sent)
+{
+    const struct roster *roster = &world->roster;
+    return roster->producers[producer].moment && roster->producers[producer].moment < sent &&
+           (roster->producers[producer].id != id || roster->producers[producer].epoch > epoch);
 }

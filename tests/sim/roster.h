@@ -4,10 +4,15 @@
  * What must hold (world_fail otherwise)
  *   - generations that were told only grow; one leader each; all members of a generation are told
  *     the assignment that its leader made; a partition has one owner in it
- *   - nothing is accepted from an older generation once a newer one was told
+ *   - across generations, for those who keep what they hold through a rebalance (KIP-429): nobody
+ *     is given what a member of the same generation still holds
+ *   - nothing is accepted from an older generation once a newer one was told, nor in the same life
+ *     of the broker from a member that was told to be gone, or whose instance id another has
  *   - a committed offset that was acknowledged, or told, is told from then on until a later commit
- *     takes effect; what was refused is never told. Commits may overtake each other, so "later"
- *     means sent after the other had been answered.
+ *     takes effect; what was refused is never told, nor what a transaction holds whose commit
+ *     nobody asked for; what was told and then not any more never comes back. Commits may overtake
+ *     each other, so "later" means sent after the other had been answered.
+ *   - of the instances of a transactional producer only the newest that was told is served
  */
 #ifndef TESTS_SIM_ROSTER_H
 #define TESTS_SIM_ROSTER_H
@@ -16,13 +21,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protocol/uuid.h"
+
 struct world;
 
 enum {
-    ROSTER_GROUPS = 3,
+    ROSTER_GROUPS = 6,
     ROSTER_SIMPLE = 2, /* the group without members: commits from outside */
-    ROSTER_KEYS = 5,   /* partitions that a group reads */
+    ROSTER_TOPICS = 3,
+    ROSTER_PARTITIONS = 4, /* of a topic, at most */
+    ROSTER_KEYS = ROSTER_TOPICS * ROSTER_PARTITIONS,
+    ROSTER_SEATS = 24,
+    ROSTER_PRODUCERS = 12,
+    ROSTER_GONE = 128,
     ROSTER_ID_SIZE = 100,
+};
+
+/* What groups read. Key = index of the topic * ROSTER_PARTITIONS + partition. */
+struct roster_topic {
+    const char *name;   /* NULL: none */
+    int slot;           /* of the ledger, or -1 */
+    int32_t partitions; /* that were told; 0: it was not told yet */
+    struct uuid id;
 };
 
 struct generation {
@@ -30,55 +50,100 @@ struct generation {
     uint64_t known; /* moment when it was first told */
     char leader[ROSTER_ID_SIZE];
     uint32_t nonce;          /* of its assignment; 0: not told yet */
-    int owners[ROSTER_KEYS]; /* 1 + index of the client; 0: not told */
+    int owners[ROSTER_KEYS]; /* 1 + seat; 0: not told */
 };
 
-enum commit_outcome { COMMIT_PENDING, COMMIT_DONE, COMMIT_REFUSED, COMMIT_UNKNOWN };
+/* HELD: in a transaction, and nobody has asked to commit it. */
+enum commit_outcome { COMMIT_HELD, COMMIT_PENDING, COMMIT_DONE, COMMIT_REFUSED, COMMIT_UNKNOWN };
 
 struct commit_note {
     enum commit_outcome outcome;
     uint64_t sent;
     uint64_t resolved; /* moment when it had taken effect or never would; 0: pending */
+    uint64_t left;     /* moment when another was told after it; 0: never */
 };
 
 /* Committed offsets are numbered 1, 2, ...: the number is the offset. */
 struct register_of {
     struct commit_note *commits; /* [0] is unused */
     size_t count, capacity;
+    size_t told; /* the last one; 0: none */
+    uint64_t told_moment;
+};
+
+/* A member as those see it who have only heard of it: a client, or several with one instance id. */
+struct seat {
+    uint32_t keys;      /* that it holds */
+    int32_t generation; /* of its last join that was answered */
+    char id[ROSTER_ID_SIZE];
+    uint64_t id_moment;
 };
 
 struct roster_group {
     struct generation *generations; /* by number, rising */
     size_t count, capacity;
     struct register_of registers[ROSTER_KEYS];
+    struct seat seats[ROSTER_SEATS];
 };
 
 struct roster {
+    struct roster_topic topics[ROSTER_TOPICS];
     struct roster_group groups[ROSTER_GROUPS];
+    struct {
+        uint64_t hash, known, life;
+    } gone[ROSTER_GONE];
+    size_t gone_count;
+    struct {
+        int64_t id;
+        int16_t epoch;
+        uint64_t moment;
+    } producers[ROSTER_PRODUCERS];
 };
 
 void roster_done(struct roster *roster);
 const char *roster_group_name(int group);
-/* Slot and partition of a key. */
-int roster_slot(int key);
+
+/* Are all topics there, as far as clients were told? */
+bool roster_ready(struct world *world);
+/* Bits of the keys of these topics (bits). */
+uint32_t roster_keys(const struct world *world, uint32_t topics);
+const struct roster_topic *roster_topic(const struct world *world, int key);
 int32_t roster_partition(int key);
 
-/* The answer to a join that was sent at `sent`. */
+/* As whom a client sent something. */
+struct roster_claim {
+    int group, seat;
+    int32_t generation;
+    uint64_t sent;
+    char id[ROSTER_ID_SIZE];
+};
+
+/* The answer to a join. claim->generation and id: what was told. `keeps`: it still holds its keys.
+ */
 void roster_joined(
-    struct world *world, int group, int32_t generation, const char *leader, uint64_t sent);
+    struct world *world, const struct roster_claim *claim, const char *leader, bool keeps);
 /* A member was told its part (bits by key) of the assignment `nonce`. */
 void roster_synced(
-    struct world *world, int group, int32_t generation, int client, uint32_t nonce, uint32_t keys);
-/* Something of this generation, sent then, was accepted. */
-void roster_accepted(
-    struct world *world, int group, int32_t generation, uint64_t sent, const char *what);
+    struct world *world, const struct roster_claim *claim, uint32_t nonce, uint32_t keys);
+/* It holds only these any more. */
+void roster_holds(struct world *world, int group, int seat, uint32_t keys);
+/* Something of this member, sent then, was accepted. */
+void roster_accepted(struct world *world, const struct roster_claim *claim, const char *what);
+/* It was told that this member id is none (any more). */
+void roster_gone(struct world *world, int group, const char *id);
 
 /* Returns the offset to commit; told at the send with its moment. */
-int64_t roster_commit(struct world *world, int group, int key);
+int64_t roster_commit(struct world *world, int group, int key, enum commit_outcome outcome);
 void roster_commit_sent(struct world *world, int group, int key, int64_t offset);
 void roster_committed(
     struct world *world, int group, int key, int64_t offset, enum commit_outcome outcome);
 /* offset -1: none was told. */
 void roster_fetched(struct world *world, int group, int key, int64_t offset, uint64_t sent);
+
+/* InitProducerId's answer. */
+void roster_producer(struct world *world, int producer, int64_t id, int16_t epoch);
+/* Was another told to be the newest before that was sent? */
+bool roster_fenced(
+    const struct world *world, int producer, int64_t id, int16_t epoch, uint64_t sent);
 
 #endif

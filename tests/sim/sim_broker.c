@@ -39,13 +39,17 @@ struct cast {
 static struct cast cast_make(struct world *w)
 {
     struct cast cast;
+    w->roster.topics[0] = (struct roster_topic){ slots[SLOT_ACKED].name, .slot = SLOT_ACKED };
+    w->roster.topics[1] = (struct roster_topic){ slots[SLOT_SYNCED].name, .slot = SLOT_SYNCED };
     (void)sim_admin_create(w, 0);
     for (int i = 0; i < PRODUCERS; i++)
         cast.producers[i] = sim_producer_create(w, i);
     for (int i = 0; i < CONSUMERS; i++)
         (void)sim_consumer_create(w, i);
     for (int i = 0; i < MEMBERS; i++)
-        (void)sim_member_create(w, i);
+        (void)sim_member_create(w, i,
+            &(struct member_style){
+                .group = i % 3, .seat = i, .pace_ms = 120, .session_ms = 3000, .fixed = i < 2 });
     cast.scanner = sim_scanner_create(w, 0);
     return cast;
 }

@@ -161,8 +161,8 @@ void world_draw_faults(struct world *world)
     faults->no_fallocate = world_chance(world, 1, 4);
     faults->cold_read = world_chance(world, 1, 2) ? 3000 : 0;
     faults->read_error = world_chance(world, 1, 6) ? 20 : 0;
-    faults->write_error = world_chance(world, 1, 8) ? 2 : 0;
-    faults->sync_error = world_chance(world, 1, 8) ? 2 : 0;
+    faults->write_error = world_chance(world, 1, 8) ? 10 : 0;
+    faults->sync_error = world_chance(world, 1, 8) ? 30 : 0;
     faults->no_space = world_chance(world, 1, 5) ? 50 : 0;
 }
 
@@ -214,6 +214,7 @@ static void life_open(struct world *world)
         sim_restart(&world->sim);
     }
     world->sim.crash_after = -1;
+    world->life++;
     world->turn_is_due = true;
     world_say(world, "broker: opened");
     ledger_settle(world);

@@ -37,6 +37,9 @@ struct totals {
     uint64_t list_offsets, epoch_lookups, scans;
     /* groups */
     uint64_t joins, rebalances, expired, left, commits, commits_refused, offset_fetches;
+    uint64_t late, repeated, instances_fenced, generations_fenced, revoked, resubscribed;
+    uint64_t deals_committed, deals_aborted, deals_fenced, deals_unsure, zombies, members_refused,
+        offsets_unstable;
     /* topics */
     uint64_t created, deleted, auto_created, grown, described, settings_set, settings_told;
     struct storage_stats storage;
@@ -63,6 +66,7 @@ struct world {
     struct arena scratch; /* of a request that is being built */
     struct totals *totals;
     uint64_t seed;
+    uint64_t life;    /* of the broker, counted */
     uint64_t moment;  /* counts what clients send and hear: an order that everybody agrees on */
     bool calm;        /* faults have stopped; clients finish what they have begun */
     bool quiet;       /* clients begin nothing at all any more */
