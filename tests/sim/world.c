@@ -205,12 +205,13 @@ static void life_open(struct world *world)
         if (tries > OPEN_TRIES_MAX)
             world_fail(world, "broker_open fails for ever: %s", strerror(-status));
         world->totals->recovery_crashes++;
-        if (world_chance(world, 1, 2)) {
+        bool kill = world_chance(world, 1, 2);
+        if (kill)
             sim_kill(&world->sim);
-        } else {
+        else
             sim_power(&world->sim);
+        if (!kill || status == -EIO) /* perhaps of a sync */
             ledger_crash(world, true);
-        }
         sim_restart(&world->sim);
     }
     world->sim.crash_after = -1;
@@ -240,7 +241,8 @@ static void life_bury(struct world *world, bool power)
     broker_destroy(world->broker);
     world->broker = NULL;
     world->stopping = false;
-    ledger_crash(world, power);
+    /* A failed sync may take what was only written, as a power cut does. */
+    ledger_crash(world, power || world->wal_failed);
     clients_forget(world);
     if (world->sim.buffers.out)
         world_fail(world, "%zu bytes of buffers outlive the broker", world->sim.buffers.out);

@@ -232,8 +232,8 @@ TEST(transaction, fences_zombies)
                "commit2 100 2 => 100/3, commit as 100/3: a, CompleteCommit\n");
 }
 
-/* The epoch before the present one is a retry's only if an end raised it: here a newer instance did,
- * whose own end (version 1) did not. Else the zombie would be told the newer one's epoch. */
+/* The epoch before the present one is a retry's only if an end raised it: here a newer instance
+ * did, whose own end (version 1) did not. Else the zombie would be told the newer one's epoch. */
 TEST(transaction, fences_zombies_of_version_2_behind_ends_of_version_1)
 {
     play_alone("init => 100/0, Empty\n"
