@@ -548,6 +548,8 @@ static int replay(struct recovery *recovery, const struct wal_events *events)
     losses_say(&recovery->losses, storage);
     if (status == 0)
         status = runs_flush(recovery);
+    if (status == 0)
+        status = writeback_cut(storage);
     return status;
 }
 

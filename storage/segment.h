@@ -67,6 +67,7 @@ struct segment {
     uint32_t users;         /* jobs that use the file */
     bool created;           /* the file is there */
     bool unchecked;         /* not opened for writing since the start: its length is not known */
+    uint64_t found;         /* how long the replay found it */
     bool sealed;            /* nothing is appended any more */
     uint64_t sealed_lsn;    /* a checkpoint from here on names it as sealed */
     bool dropped;           /* no part of the log any more; freed with its last user */

@@ -10,8 +10,10 @@
  *    released up to the oldest byte that is still unwritten anywhere.
  *
  * A new file is opened with TRUNCATE, whatever lay there; a file that this process did not write
- * yet is cut to the length the log claims. Blocks are reserved ahead in doubling steps without
- * changing the file's size (storage.md 1.6).
+ * yet is cut to the length the log claims. A replay cuts when it is over, where anything is left to
+ * cut: after kill -9 it writes over all that the file has, and a truncate of pages that are on
+ * their way to the disk waits for them, file by file. Blocks are reserved ahead in doubling steps
+ * without changing the file's size (storage.md 1.6).
  */
 #include "storage/writeback.h"
 
@@ -40,7 +42,9 @@ struct run {
     uint64_t allocate; /* bytes to reserve from `position` on; 0: none */
     bool fresh;        /* the file is new: cut it */
     bool unchecked;    /* cut what is behind `position` */
-    bool transient;    /* too many open files: sync and close at the end */
+    bool cut_later;    /* ... not now: tell in `found` how long the file is */
+    uint64_t found;
+    bool transient; /* too many open files: sync and close at the end */
     bool opened, found_short, allocated, no_fallocate;
     int status;
 };
@@ -71,7 +75,7 @@ static int run_open(struct disk *disk, struct run *run)
         if (status < 0 && status != -EEXIST)
             return status;
     }
-    int flags = DISK_WRITE | DISK_CREATE | (run->fresh ? DISK_TRUNCATE : 0);
+    int flags = DISK_WRITE | DISK_CREATE | (run->fresh && !run->cut_later ? DISK_TRUNCATE : 0);
     int status = disk->table->open(disk, run->path, flags, &run->file);
     run->opened = status == 0;
     return status;
@@ -84,7 +88,9 @@ static int run_check_size(struct disk *disk, struct run *run)
     if (status < 0)
         return status;
     run->found_short = size < run->position;
-    return size > run->position ? disk->table->truncate(run->file, run->position) : 0;
+    run->found = size;
+    return size > run->position && !run->cut_later ? disk->table->truncate(run->file, run->position)
+                                                   : 0;
 }
 
 static int run_write(struct disk *disk, struct run *run)
@@ -167,6 +173,8 @@ static void run_settle(struct storage *storage, struct run *run)
     struct log_body *body = run->log->body;
     segment->created = true;
     segment->unchecked = false;
+    if (run->cut_later)
+        segment->found = run->found;
     segment->written += run->len;
     body->directory_made = true;
     body->written += run->entries;
@@ -368,9 +376,29 @@ int writeback_now(struct segment *segment, struct bytes bytes)
     run.iov[0] = (struct iovec){ (void *)(uintptr_t)bytes.data, bytes.len };
     run.iov_count = 1;
     run_prepare(storage, &run);
+    run.cut_later = (run.unchecked || run.fresh) && !run.transient; /* then it is open, and dirty */
+    run.unchecked |= run.cut_later;
     int status = run.status = run_write(storage->doors->disk, &run);
     run_end(storage, &run);
     return status;
+}
+
+int writeback_cut(struct storage *storage)
+{
+    list_foreach (node, &storage->dirty) {
+        struct segment *segment = list_entry(node, struct segment, dirty);
+        if (segment->found <= segment->written)
+            continue;
+        int status = storage->doors->disk->table->truncate(segment->file, segment->written);
+        if (status < 0) {
+            doors_say(storage->doors, LOG_ERROR, "%s-%d: can't cut the file at offset %lld: %s",
+                segment->log->topic->name, segment->log->partition,
+                (long long)segment->claim.base_offset, strerrordesc_np(-status));
+            return status;
+        }
+        segment->found = 0;
+    }
+    return 0;
 }
 
 /* Bytes below are to be written back now. */

@@ -74,6 +74,8 @@ void writeback_release(struct storage *storage);
 void writeback_step(struct storage *storage);
 /* Recovery: writes the next bytes of a segment at once, blocking. */
 int writeback_now(struct segment *segment, struct bytes bytes) MUST_CHECK;
+/* Recovery, behind the last of those: cuts files that are longer than their segments. */
+int writeback_cut(struct storage *storage) MUST_CHECK;
 /* The log's first unwritten entry or its being busy changed. */
 void writeback_requeue(struct log *log);
 /* The log leaves. */

@@ -591,6 +591,52 @@ TEST(log, cuts_what_is_behind_its_claim_and_says_what_is_missing)
     storage_test_end(&test);
 }
 
+/* A truncate of each file was most of the time of a start with a thousand of them. */
+TEST(log, a_start_after_a_kill_cuts_no_file_but_those_that_are_too_long)
+{
+    static const char first[] = "t-0/00000000000000000000.log";
+    static const char second[] = "u-0/00000000000000000000.log";
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct topic *topic = storage_test_create(&test, "t", 3, NULL, NULL);
+    storage_test_pass(&test, 31000); /* a checkpoint: the files are known to it */
+    for (int32_t i = 0; i < 3; i++)
+        cr_assert_eq(storage_test_append(&test, topic->logs[i], 10, -1), 0);
+    write_back(&test);
+    storage_test_pass(&test, 31000);
+    for (int32_t i = 0; i < 3; i++)
+        cr_assert_eq(storage_test_append(&test, topic->logs[i], 10, -1), 0);
+    struct log *fresh = storage_test_topic(&test, "u", 1); /* of which no checkpoint knows */
+    cr_assert_eq(storage_test_append(&test, fresh, 10, -1), 0);
+    write_back(&test);
+    uint64_t fresh_size = fresh->size_bytes;
+    uint64_t size = topic->logs[0]->size_bytes, cuts = test.doors.calls[CALL_TRUNCATE];
+    storage_test_kill(&test); /* the files hold more than the checkpoint says */
+    cr_assert_geq(storage_stats(test.storage).replayed_records, 3);
+    cr_assert_eq(test.doors.calls[CALL_TRUNCATE], cuts, "all of it was written over");
+    storage_test_crash(&test);
+    char garbage[5000];
+    memset(garbage, 'g', sizeof(garbage));
+    doors_test_overwrite(&test.doors, first, size, garbage, sizeof(garbage));
+    doors_test_overwrite(&test.doors, second, fresh_size, garbage, sizeof(garbage));
+    storage_test_open(&test);
+    cr_assert_eq(test.doors.calls[CALL_TRUNCATE], cuts + 2);
+    size_t len;
+    uint8_t *bytes = doors_test_file(&test.doors, first, &len);
+    cr_assert_eq(len, size);
+    mem_free(bytes);
+    bytes = doors_test_file(&test.doors, second, &len);
+    cr_assert_eq(len, fresh_size);
+    mem_free(bytes);
+    storage_test_check(&test, storage_test_log(&test, "u", 0));
+    for (int32_t i = 0; i < 3; i++)
+        storage_test_check(&test, storage_test_log(&test, "t", i));
+    cr_assert_eq(storage_test_append(&test, storage_test_log(&test, "t", 0), 1, -1), 0);
+    write_back(&test);
+    storage_test_check(&test, storage_test_log(&test, "t", 0));
+    storage_test_end(&test);
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 TEST(log, is_cheap_when_idle)
