@@ -163,6 +163,7 @@ int campaign_rows(const struct totals *t, bool must)
     const struct seeds_row rows[] = {
         { "commits", t->commits },
         { "directories made", t->births },
+        { "topics with flush.* alone", t->flushes },
         { "reads", t->reads },
         { "ring full", t->full },
         { "kills", t->kills },

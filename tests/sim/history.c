@@ -29,7 +29,24 @@ void fail(struct world *w, const char *format, ...)
 
 /* ---- names ---- */
 
-static const char *const durabilities[SLOTS] = { "acks", "fsync", "interval", "os" };
+/* What a topic of the slot may be made with: all of a row promise the same. Topics made without a
+ * word of `durability` are promised what Kafka's flush.messages and flush.ms are mapped to. */
+enum { MANNERS = 4, SETTINGS_MAX = 2 };
+static const struct setting {
+    const char *name, *value;
+} manners[SLOTS][MANNERS][SETTINGS_MAX] = {
+    [SLOT_ACKS] = { { { "durability", "acks" } }, { { "flush.messages", "2" } }, { { NULL, NULL } },
+        { { "durability", "acks" }, { "flush.messages", "1000" } } },
+    [SLOT_FSYNC] = { { { "durability", "fsync" } }, { { "flush.messages", "1" } },
+        { { "flush.messages", "1" }, { "flush.ms", "1000" } },
+        { { "durability", "fsync" }, { "flush.ms", "0" } } },
+    [SLOT_INTERVAL] = { { { "durability", "interval" } }, { { "flush.ms", "0" } },
+        { { "flush.ms", "60000" }, { "flush.messages", "10" } },
+        { { "durability", "interval" }, { "flush.messages", "1" } } },
+    [SLOT_OS] = { { { "durability", "os" } }, { { "durability", "os" } },
+        { { "durability", "os" }, { "flush.messages", "1" } },
+        { { "durability", "os" }, { "flush.ms", "1" } } },
+};
 
 static struct bytes slot_name(int slot)
 {
@@ -285,12 +302,15 @@ void do_topic(struct world *w, int slot)
     } else {
         op.kind = OP_CREATE;
         random_bytes(&w->random, op.id.b, sizeof(op.id.b));
-        char durability_key[] = "durability";
-        char durability[16];
-        (void)snprintf(durability, sizeof(durability), "%s", durabilities[op.slot]);
-        struct topic_config_entry entries[] = { { durability_key, durability } };
-        status = unit_create_topic(&flight->unit, w->storage, slot_name(op.slot), &op.id,
-            PARTITIONS, entries, ARRAY_COUNT(entries));
+        const struct setting *settings = manners[op.slot][op.id.b[0] % MANNERS];
+        struct topic_config_entry entries[SETTINGS_MAX];
+        size_t count = 0;
+        for (; count < SETTINGS_MAX && settings[count].name; count++) /* which only reads them */
+            entries[count] = (struct topic_config_entry){ (char *)(uintptr_t)settings[count].name,
+                (char *)(uintptr_t)settings[count].value };
+        w->totals->flushes += count > 0 && strcmp(settings[0].name, "durability") != 0;
+        status = unit_create_topic(
+            &flight->unit, w->storage, slot_name(op.slot), &op.id, PARTITIONS, entries, count);
     }
     if (status < 0)
         fail(w, "topic %d: %s", op.slot, strerror(-status));

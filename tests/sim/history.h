@@ -31,7 +31,12 @@
 
 enum { SLOTS = 4, PARTITIONS = 3, KEYS = 6, PARTS_MAX = 4, GHOSTS_MAX = 8, STUCK_STEPS = 200000 };
 
-enum { SLOT_ACKS, SLOT_FSYNC, SLOT_INTERVAL, SLOT_OS }; /* topics by their durability */
+enum {
+    SLOT_ACKS,
+    SLOT_FSYNC,
+    SLOT_INTERVAL,
+    SLOT_OS
+}; /* topics by their durability, however said */
 
 enum op_kind { OP_APPEND, OP_PUT, OP_CREATE, OP_DELETE, OP_RAISE };
 
@@ -85,7 +90,7 @@ struct ghosts {
 struct totals {
     uint64_t operations, commits, reads, refused, full, kills, powers, closes, recovery_crashes;
     uint64_t failures_stopped, lost_commits, kept_unacked, duplicates_checked, back, raises, births,
-        freed;
+        freed, flushes;
     uint64_t flips, misdirected, zeroed, deleted, damage_refused, damage_named, damage_harmless;
     struct storage_stats storage;
     struct sim_counts sim;
