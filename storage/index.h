@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { INDEX_ENTRIES_MAX = 16384, INDEX_STEP_DEFAULT = 4096 };
+/* A lookup may be followed by a walk over a step's headers on the loop: whatever a topic's
+ * index.interval.bytes says, its indexes are not sparser than INDEX_STEP_MAX. */
+enum { INDEX_ENTRIES_MAX = 16384, INDEX_STEP_DEFAULT = 4096, INDEX_STEP_MAX = 65536 };
 
 struct index_entry {
     uint32_t offset;       /* of the batch's base, relative to the segment's base */
@@ -39,6 +41,8 @@ void index_done(struct index *index);
 void index_note(struct index *index, const struct index_entry *batch);
 /* The last entry with offset ≤ `offset`; NULL: below `from`, not known. */
 const struct index_entry *index_floor(const struct index *index, uint32_t offset);
+/* Place of the first entry that lies behind `position`; count: none does. */
+size_t index_behind(const struct index *index, uint64_t position);
 /* The last entry before which every timestamp is < `timestamp`; NULL: not known. */
 const struct index_entry *index_floor_time(const struct index *index, int64_t timestamp);
 /* Puts what `built` (from the beginning of the file) knows before what `index` knows; takes its

@@ -82,6 +82,12 @@ void log_destroy(struct log *log)
     mem_free(log);
 }
 
+uint32_t log_index_step(const struct log *log)
+{
+    int64_t step = log->topic->config.index_interval_bytes;
+    return step < INDEX_STEP_MAX ? (uint32_t)step : INDEX_STEP_MAX;
+}
+
 char *log_directory(const struct log *log)
 {
     return mem_printf("%s/%s-%" PRId32, log->body->storage->dir, log->topic->name, log->partition);

@@ -76,6 +76,8 @@ struct log *log_create(
     struct storage *storage, struct topic *topic, int32_t partition, uint32_t id);
 /* Nothing may use it any more. */
 void log_destroy(struct log *log);
+/* Bytes between the entries of its segments' indexes. */
+uint32_t log_index_step(const struct log *log);
 /* DIR/<topic>-<partition>, fresh memory. */
 char *log_directory(const struct log *log);
 

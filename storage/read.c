@@ -367,7 +367,7 @@ static void visit_prepare(struct visit *visit, const struct segment *segment)
     visit->source.limit = visit->build ? 0 : segment_reach(segment, visit->place.position);
     visit->fresh_from = segment->fresh_from;
     visit->root = segment->claim.root;
-    visit->step = (uint32_t)visit->log->topic->config.index_interval_bytes;
+    visit->step = log_index_step(visit->log);
     visit->verifier = (struct verifier){ .source = &visit->source };
     for (size_t i = 0; i < segment->proof.damage_count; i++)
         (void)proof_add_damage(&visit->known, &segment->proof.damages[i]);

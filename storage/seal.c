@@ -168,8 +168,7 @@ static void seal_begin(struct storage *storage, struct segment *segment)
     seal->directory = log_directory(log);
     seal->again = claim->flags & SEGMENT_ROOTED;
     seal->root = claim->root;
-    footer_init(
-        &seal->footer, claim->base_offset, (uint32_t)log->topic->config.index_interval_bytes);
+    footer_init(&seal->footer, claim->base_offset, log_index_step(log));
     log_each_aborted(log, claim->base_offset, INT64_MAX, add_aborted, seal);
     segment->users++;
     log_use(log);

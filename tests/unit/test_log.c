@@ -9,6 +9,7 @@
 
 #include "protocol/base/mem.h"
 #include "protocol/record.h"
+#include "storage/index.h"
 #include "tests/test.h"
 #include "tests/unit/storage_test.h"
 
@@ -64,6 +65,27 @@ TEST(log, reads_from_its_file_what_was_written_back)
     cr_assert_eq(offset, 210);
     cr_assert_eq(run.len, 0);
     mem_free(bytes);
+    storage_test_end(&test);
+}
+
+/* A read that does not wait is the loop's: it must not walk over a whole segment. */
+TEST(log, is_found_in_few_reads_whatever_index_interval_bytes_says)
+{
+    struct storage_test test;
+    storage_test_setup(&test);
+    test.config.defaults.segment_bytes = 8 << 20;
+    storage_test_open(&test);
+    struct log *log =
+        storage_test_create(&test, "t", 1, "index.interval.bytes", "2147483647")->logs[0];
+    storage_test_fill(&test, log, 1 << 20);
+    write_back(&test);
+    struct buffer *buffer;
+    uint64_t reads = test.doors.calls[CALL_READ_NOWAIT],
+             warm = storage_stats(test.storage).reads_warm;
+    cr_assert_eq(storage_test_read(&test, log, log->end_offset - 10, 1, &buffer), 0);
+    buffer_unref(buffer);
+    cr_assert_eq(storage_stats(test.storage).reads_warm, warm + 1);
+    cr_assert_leq(test.doors.calls[CALL_READ_NOWAIT] - reads, INDEX_STEP_MAX / 4096 + 4);
     storage_test_end(&test);
 }
 
