@@ -34,19 +34,6 @@ static bool log_is_fresh(const struct log *log)
     return log->end_offset == 0 && !log->body->damaged;
 }
 
-static void segment_save(const struct segment_claim *claim, struct out *out)
-{
-    out_u64(out, (uint64_t)claim->base_offset);
-    out_u64(out, (uint64_t)claim->end_offset);
-    out_u64(out, claim->size);
-    out_u64(out, (uint64_t)claim->first_timestamp);
-    out_u64(out, (uint64_t)claim->max_timestamp);
-    out_u64(out, (uint64_t)claim->max_timestamp_offset);
-    out_u64(out, (uint64_t)claim->append_ms);
-    out_u64(out, claim->root);
-    out_u32(out, claim->flags);
-}
-
 static void log_save(const struct log *log, struct out *out)
 {
     const struct log_body *body = log->body;
@@ -58,7 +45,7 @@ static void log_save(const struct log *log, struct out *out)
     epochs_save(&body->epochs, out);
     out_u32(out, (uint32_t)body->segment_count);
     for (size_t i = 0; i < body->segment_count; i++)
-        segment_save(&body->segments[i]->claim, out);
+        segment_claim_save(&body->segments[i]->claim, out);
     producers_save(log->producers, out);
     transactions_save(body->transactions, out);
 }
@@ -85,23 +72,6 @@ void checkpoint_save(const struct storage *storage, struct out *out)
     }
     le_put32(out->data + count_at, count);
     compaction_save(storage, out);
-}
-
-static struct segment_claim segment_load(struct cursor *cursor, uint32_t format)
-{
-    struct segment_claim claim = { 0 };
-    claim.base_offset = cursor_i64(cursor);
-    claim.end_offset = cursor_i64(cursor);
-    claim.size = cursor_u64(cursor);
-    claim.first_timestamp = cursor_i64(cursor);
-    claim.max_timestamp = cursor_i64(cursor);
-    claim.max_timestamp_offset = cursor_i64(cursor);
-    claim.append_ms = cursor_i64(cursor);
-    if (format >= 3) {
-        claim.root = cursor_u64(cursor);
-        claim.flags = cursor_u32(cursor);
-    }
-    return claim;
 }
 
 static void log_load_producers(struct log *log, struct cursor *cursor, uint32_t format)
@@ -137,7 +107,7 @@ static int log_load(struct storage *storage, struct cursor *cursor, uint32_t for
     body->damaged_offset = cursor_i64(cursor);
     epochs_load(&body->epochs, cursor);
     for (uint32_t count = cursor_count(cursor, 56); count && !cursor->bad; count--) {
-        struct segment_claim claim = segment_load(cursor, format);
+        struct segment_claim claim = segment_claim_load(cursor, format >= 3);
         if (format < 3 && body->damaged) /* it has holes where damaged batches lay */
             claim.flags |= SEGMENT_SPARSE;
         int status = log_add_claim(log, &claim);

@@ -396,8 +396,7 @@ static void group_begin(struct cleaning_round *round, size_t from)
     cleaning->footer_path = segment_claim_footer_path(round->log, &cleaning->claim);
     cleaning->directory = log_directory(round->log);
     footer_done(&cleaning->footer);
-    footer_init(&cleaning->footer, cleaning->claim.base_offset,
-        (uint32_t)round->log->topic->config.index_interval_bytes);
+    footer_init(&cleaning->footer, cleaning->claim.base_offset, log_index_step(round->log));
     cleaning_start(cleaning, CLEANING_PASS, from);
 }
 
@@ -454,20 +453,6 @@ static void group_over(struct cleaning_round *round)
 
 /* ---- commit -------------------------------------------------------------------------------- */
 
-static void claim_save(const struct segment_claim *claim, struct out *out)
-{
-    out_u64(out, (uint64_t)claim->base_offset);
-    out_u64(out, (uint64_t)claim->end_offset);
-    out_u64(out, claim->size);
-    out_u64(out, (uint64_t)claim->first_timestamp);
-    out_u64(out, (uint64_t)claim->max_timestamp);
-    out_u64(out, (uint64_t)claim->max_timestamp_offset);
-    out_u64(out, (uint64_t)claim->append_ms);
-    out_u64(out, claim->root);
-    out_u32(out, claim->flags);
-    out_u32(out, claim->generation);
-}
-
 static void unit_fill(struct unit *unit, const struct cleaning_round *round)
 {
     const struct cleaning *cleaning = &round->cleaning;
@@ -480,8 +465,10 @@ static void unit_fill(struct unit *unit, const struct cleaning_round *round)
     out_u64(&value, (uint64_t)cleaning->sources[cleaning->group_end - 1].claim.end_offset);
     out_u64(&value, (uint64_t)dirty);
     out_u8(&value, cleaning->made);
-    if (cleaning->made)
-        claim_save(&cleaning->claim, &value);
+    if (cleaning->made) {
+        segment_claim_save(&cleaning->claim, &value);
+        out_u32(&value, cleaning->claim.generation);
+    }
     unit_put_any(unit, STORE_SEGMENTS, bytes_of(key, sizeof(key)), bytes_of(value.data, value.len))
         ->condition = PUT_LOG_THERE;
     out_done(&value);
@@ -666,20 +653,6 @@ void compaction_done(struct storage *storage)
 
 /* ---- what was committed -------------------------------------------------------------------- */
 
-static void claim_load(struct cursor *cursor, struct segment_claim *ret)
-{
-    ret->base_offset = cursor_i64(cursor);
-    ret->end_offset = cursor_i64(cursor);
-    ret->size = cursor_u64(cursor);
-    ret->first_timestamp = cursor_i64(cursor);
-    ret->max_timestamp = cursor_i64(cursor);
-    ret->max_timestamp_offset = cursor_i64(cursor);
-    ret->append_ms = cursor_i64(cursor);
-    ret->root = cursor_u64(cursor);
-    ret->flags = cursor_u32(cursor);
-    ret->generation = cursor_u32(cursor);
-}
-
 int compaction_apply(struct storage *storage, struct bytes key, struct bytes value, uint64_t lsn)
 {
     struct log *log = key.len == 4 ? topics_log_by_id(storage, be_get32(key.data)) : NULL;
@@ -690,8 +663,10 @@ int compaction_apply(struct storage *storage, struct bytes key, struct bytes val
     int64_t to = cursor_i64(&cursor);
     int64_t dirty = cursor_i64(&cursor);
     uint8_t there = cursor_u8(&cursor);
-    if (there)
-        claim_load(&cursor, &claim);
+    if (there) {
+        claim = segment_claim_load(&cursor, true);
+        claim.generation = cursor_u32(&cursor);
+    }
     if (!log || format != PUT_FORMAT || cursor.bad || cursor.left || dirty > log->end_offset)
         return -EUCLEAN;
     int status = log_replace(log, from, to, there ? &claim : NULL, lsn);

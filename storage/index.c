@@ -1,4 +1,4 @@
-/* See index.h. Entries ascend in offset, position and max_timestamp alike, so both lookups are
+/* See index.h. Entries ascend in offset, position and max_timestamp alike, so all lookups are
  * binary searches over the same array. */
 #include "storage/index.h"
 
@@ -73,6 +73,19 @@ const struct index_entry *index_floor_time(const struct index *index, int64_t ti
             high = middle;
     }
     return low ? &index->entries[low - 1] : NULL;
+}
+
+size_t index_behind(const struct index *index, uint64_t position)
+{
+    size_t low = 0, high = index->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (index->entries[middle].position <= position)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 void index_prepend(struct index *index, struct index *built)

@@ -2,6 +2,7 @@
  * not be, so what is read from a payload is only used to say more. */
 #include "storage/losses.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "protocol/base/mem.h"
@@ -50,21 +51,16 @@ void losses_add(struct losses *losses, const struct wal_head *head, struct bytes
     losses->kinds[kind < LOSSES_KINDS_MAX ? kind : 0]++;
 }
 
-static const char *kind_name(size_t kind)
-{
-    switch (kind) {
-    case STORE_TOPIC: return "topics (made, changed or deleted)";
-    case STORE_LOG: return "starts of logs (deleted records)";
-    case STORE_CLUSTER: return "the cluster";
-    case STORE_OFFSET: return "committed offsets";
-    case STORE_GROUP:
-    case STORE_GROUP_MEMBER: return "groups and their members";
-    case STORE_PRODUCER_IDS: return "blocks of producer ids";
-    case STORE_TASK: return "states of processors";
-    case STORE_PROCESSOR: return "loaded processors";
-    default: return "other state";
-    }
-}
+#define KIND_FITS(name, number, text)                                                              \
+    static_assert((number) > 0 && (number) < LOSSES_KINDS_MAX, #name " has no counter");
+STORE_KINDS(KIND_FITS)
+#undef KIND_FITS
+
+static const char *const kind_names[LOSSES_KINDS_MAX] = {
+#define KIND_NAME(name, number, text) [number] = (text),
+    STORE_KINDS(KIND_NAME)
+#undef KIND_NAME
+};
 
 static void say_log(const struct lost_log *lost, struct storage *storage)
 {
@@ -92,7 +88,7 @@ void losses_say(const struct losses *losses, struct storage *storage)
     for (size_t kind = 0; kind < LOSSES_KINDS_MAX; kind++) {
         if (losses->kinds[kind])
             doors_say(storage->doors, LOG_ERROR, "lost: %" PRIu64 " changes of %s",
-                losses->kinds[kind], kind_name(kind));
+                losses->kinds[kind], kind_names[kind] ? kind_names[kind] : "other state");
     }
 }
 

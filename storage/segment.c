@@ -18,8 +18,7 @@ struct segment *segment_create(struct log *log, const struct segment_claim *clai
     list_init(&segment->resident);
     list_init(&segment->dirty);
     list_init(&segment->seal);
-    index_init(
-        &segment->index, (uint32_t)log->topic->config.index_interval_bytes, (uint32_t)claim->size);
+    index_init(&segment->index, log_index_step(log), (uint32_t)claim->size);
     return segment;
 }
 
@@ -59,6 +58,36 @@ void segment_claim_batch(struct segment_claim *claim, const struct batch_view *b
         claim->flags |= SEGMENT_SPARSE;
     claim->size += batch->size;
     claim->end_offset = batch_last_offset(batch) + 1;
+}
+
+void segment_claim_save(const struct segment_claim *claim, struct out *out)
+{
+    out_u64(out, (uint64_t)claim->base_offset);
+    out_u64(out, (uint64_t)claim->end_offset);
+    out_u64(out, claim->size);
+    out_u64(out, (uint64_t)claim->first_timestamp);
+    out_u64(out, (uint64_t)claim->max_timestamp);
+    out_u64(out, (uint64_t)claim->max_timestamp_offset);
+    out_u64(out, (uint64_t)claim->append_ms);
+    out_u64(out, claim->root);
+    out_u32(out, claim->flags);
+}
+
+struct segment_claim segment_claim_load(struct cursor *cursor, bool rooted)
+{
+    struct segment_claim claim = { 0 };
+    claim.base_offset = cursor_i64(cursor);
+    claim.end_offset = cursor_i64(cursor);
+    claim.size = cursor_u64(cursor);
+    claim.first_timestamp = cursor_i64(cursor);
+    claim.max_timestamp = cursor_i64(cursor);
+    claim.max_timestamp_offset = cursor_i64(cursor);
+    claim.append_ms = cursor_i64(cursor);
+    if (rooted) {
+        claim.root = cursor_u64(cursor);
+        claim.flags = cursor_u32(cursor);
+    }
+    return claim;
 }
 
 char *segment_claim_path(const struct log *log, const struct segment_claim *claim)

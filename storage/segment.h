@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "protocol/base/list.h"
+#include "storage/cursor.h"
 #include "storage/disk.h"
 #include "storage/index.h"
 #include "storage/proof.h"
@@ -49,6 +50,10 @@ struct segment_claim {
 
 /* A batch at its end: all but append_ms. */
 void segment_claim_batch(struct segment_claim *claim, const struct batch_view *batch);
+/* All but the generation, as checkpoints and compaction's puts hold it. */
+void segment_claim_save(const struct segment_claim *claim, struct out *out);
+/* `rooted`: with root and flags, which formats 1 and 2 had not. */
+struct segment_claim segment_claim_load(struct cursor *cursor, bool rooted);
 /* The paths of the file and of its footer; fresh memory. */
 char *segment_claim_path(const struct log *log, const struct segment_claim *claim);
 char *segment_claim_footer_path(const struct log *log, const struct segment_claim *claim);

@@ -261,20 +261,36 @@ void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms)
 /* ---- the store: small keyed state, in memory, durable through units
  * -------------------------------- */
 
+/* Name, number on the disk, what an operator is told was lost. Storage's own up to 15. */
+#define STORE_KINDS(X)                                                                             \
+    X(STORE_TOPIC, 1, "topics (made, changed or deleted)")                                         \
+    X(STORE_LOG, 2, "starts of logs (deleted records)")                                            \
+    X(STORE_CLUSTER, 3, "the cluster")                                                             \
+    /* an event, not kept: compaction replaced segments */                                         \
+    X(STORE_SEGMENTS, 4, "segments (compacted)")                                                   \
+    /* group, topic id, partition → committed offset */                                          \
+    X(STORE_OFFSET, 16, "committed offsets")                                                       \
+    /* group → its kind and state */                                                             \
+    X(STORE_GROUP, 17, "groups")                                                                   \
+    /* the block of producer ids given out so far */                                               \
+    X(STORE_PRODUCER_IDS, 18, "blocks of producer ids")                                            \
+    /* transactional id → its state */                                                           \
+    X(STORE_TRANSACTION, 19, "transactions")                                                       \
+    /* producer id, group, topic id, partition → offset that waits */                            \
+    X(STORE_TRANSACTION_OFFSET, 20, "offsets of transactions that were not committed")             \
+    /* group, member → its state (kinds that want it) */                                         \
+    X(STORE_GROUP_MEMBER, 21, "members of groups")                                                 \
+    /* resource type, name → values set at run time */                                           \
+    X(STORE_CONFIG, 24, "settings made at run time")                                               \
+    /* processors: task → input positions and the rest of its frame */                           \
+    X(STORE_TASK, 32, "states of processors")                                                      \
+    /* processors: name → how it was loaded */                                                   \
+    X(STORE_PROCESSOR, 33, "loaded processors")
+
 enum store_kind {
-    STORE_TOPIC = 1, /* storage's own up to 15 */
-    STORE_LOG = 2,
-    STORE_CLUSTER = 3,
-    STORE_SEGMENTS = 4,            /* an event, not kept: compaction replaced segments */
-    STORE_OFFSET = 16,             /* group, topic id, partition → committed offset */
-    STORE_GROUP = 17,              /* group → its kind and state */
-    STORE_PRODUCER_IDS = 18,       /* the block of producer ids given out so far */
-    STORE_TRANSACTION = 19,        /* transactional id → its state */
-    STORE_TRANSACTION_OFFSET = 20, /* producer id, group, topic id, partition → offset that waits */
-    STORE_GROUP_MEMBER = 21,       /* group, member → its state (kinds that want it) */
-    STORE_CONFIG = 24,             /* resource type, name → values set at run time */
-    STORE_TASK = 32,      /* processors: task → input positions and the rest of its frame */
-    STORE_PROCESSOR = 33, /* processors: name → how it was loaded */
+#define STORE_KIND_NUMBER(name, number, text) name = (number),
+    STORE_KINDS(STORE_KIND_NUMBER)
+#undef STORE_KIND_NUMBER
 };
 
 /* The value is valid until the next log_commit. Returns false (and value null) if absent. ret_lsn

@@ -138,42 +138,28 @@ static int walk(
 
 /* ---- behind damage ------------------------------------------------------------------------- */
 
+static struct place place_of(const struct source *source, const struct index_entry *entry)
+{
+    return (struct place){ entry->position, source->base_offset + entry->offset };
+}
+
 static struct place known_behind(const struct verifier *verifier, uint64_t position)
 {
     const struct source *source = verifier->source;
     const struct index *index = verifier->index;
-    size_t low = 0, high = index ? index->count : 0; /* entries below low lie at or before */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (index->entries[middle].position <= position)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (index && low < index->count)
-        return (struct place){ index->entries[low].position,
-            source->base_offset + index->entries[low].offset };
-    return (struct place){ source->size, source->end_offset };
+    size_t behind = index ? index_behind(index, position) : 0;
+    return index && behind < index->count ? place_of(source, &index->entries[behind])
+                                          : (struct place){ source->size, source->end_offset };
 }
 
 /* The last known place at or before. */
 static struct place known_before(const struct verifier *verifier, uint64_t position)
 {
+    const struct source *source = verifier->source;
     const struct index *index = verifier->index;
-    struct place place = { 0, verifier->source->base_offset };
-    size_t low = 0, high = index ? index->count : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (index->entries[middle].position <= position)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low > 0) {
-        place.position = index->entries[low - 1].position;
-        place.offset += index->entries[low - 1].offset;
-    }
-    return place;
+    size_t behind = index ? index_behind(index, position) : 0;
+    return behind > 0 ? place_of(source, &index->entries[behind - 1])
+                      : (struct place){ 0, source->base_offset };
 }
 
 static bool is_reached(

@@ -349,6 +349,7 @@ TEST(faults, a_start_that_refuses_says_what_is_lost)
     struct unit_test unit = { 0 };
     unit_init(&unit.unit, NULL);
     unit_put(&unit.unit, STORE_OFFSET, bytes_text("group"), bytes_text("7"));
+    unit_put(&unit.unit, STORE_CONFIG, bytes_text("key"), bytes_text("value"));
     unit_test_commit(&test, &unit);
     storage_test_wait(&test, &unit.done);
     unit_test_end(&unit);
@@ -379,6 +380,7 @@ TEST(faults, a_start_that_refuses_says_what_is_lost)
         cr_assert(doors_test_said(&test.doors, "lost: t-1: offsets 10 to at least 19"));
         cr_assert(!doors_test_said(&test.doors, "t-2"));
         cr_assert(doors_test_said(&test.doors, "lost: 1 changes of committed offsets"));
+        cr_assert(doors_test_said(&test.doors, "lost: 1 changes of settings made at run time"));
     }
     cr_assert_eq(storage_test_log(&test, "t", 0)->high_watermark, 15);
     cr_assert_eq(storage_test_log(&test, "t", 1)->high_watermark, 10);
