@@ -34,6 +34,10 @@
  * minutes. */
 #define FRESH_SESSION_NS (INT64_C(300) * 1000 * NS_PER_MS)
 
+/* A join that came to nothing is tried again after this time at least, whatever time the members
+ * gave each other: with none at all it would be due again at once, for ever. */
+#define REJOIN_MIN_NS (100 * NS_PER_MS)
+
 static void members_expire_unsynced(struct classic_group *group, int64_t now);
 static void rebalance_begin(struct classic_group *group, int64_t now);
 static void join_try_complete(struct classic_group *group, int64_t now);
@@ -543,6 +547,14 @@ static void group_become_empty(struct classic_group *group)
     (void)group_persist(&group->base); /* nobody is told of it */
 }
 
+/* The join came to nothing: there is time for another. */
+static void join_wait_again(struct classic_group *group, int64_t now)
+{
+    int64_t wait = rebalance_timeout(group);
+    group_deadline_set(
+        &group->base, &group->timer, now + (wait > REJOIN_MIN_NS ? wait : REJOIN_MIN_NS));
+}
+
 /* The generation could not be made durable: everybody joins again. */
 static void joins_refuse(struct classic_group *group, int16_t error, int64_t now)
 {
@@ -552,7 +564,7 @@ static void joins_refuse(struct classic_group *group, int16_t error, int64_t now
         member->joined = false;
         member_refuse(group, member, error);
     }
-    group_deadline_set(&group->base, &group->timer, now + rebalance_timeout(group));
+    join_wait_again(group, now);
 }
 
 static void join_complete(struct classic_group *group, int64_t now)
@@ -564,8 +576,8 @@ static void join_complete(struct classic_group *group, int64_t now)
         return;
     }
     if (!leader_elect(group)) {
-        /* Only static members, and none of them came: wait for them once more. */
-        group_deadline_set(&group->base, &group->timer, now + rebalance_timeout(group));
+        /* Only static members, and none of them came. */
+        join_wait_again(group, now);
         return;
     }
     group->generation++;

@@ -138,6 +138,7 @@ struct who {
     const char *protocols[3];
     int version;
     const char *metadata;
+    bool hurried; /* it gives the others no time to come */
 };
 
 static void join(struct world *w, struct who who)
@@ -155,7 +156,7 @@ static void join(struct world *w, struct who who)
         .protocols = protocols,
         .protocol_count = count,
         .session_timeout_ms = 10000,
-        .rebalance_timeout_ms = 30000,
+        .rebalance_timeout_ms = who.hurried ? 0 : 30000,
         .require_member_id = who.version >= 4,
         .can_skip_assignment = who.version >= 9 };
     w->group->base.operations->join(&w->group->base, &request, (void *)(uintptr_t)who.name, w->now);
@@ -375,6 +376,30 @@ TEST(classic_group, a_static_member_is_waited_for_until_its_session_ends)
     cr_assert_eq(w.group->member_count, 2);
     pass(&w, 5000);
     cr_assert_eq(w.group->member_count, 1);
+    world_done(&w);
+}
+
+/* Found by fuzzing: it was due again at once, for ever. */
+TEST(classic_group, a_join_without_time_that_comes_to_nothing_is_tried_a_little_later)
+{
+    struct world w;
+    world_init(&w, 0);
+    join(&w, (struct who){ "a", "", "i1", RANGE, .version = 5 });
+    pass(&w, 0);
+    synced(&w, "a", "i1-1", 1, NULL, 0);
+    join(&w, (struct who){ "a", "i1-1", "i1", RANGE, .version = 5, .hurried = true });
+    synced(&w, "a", "i1-1", 2, NULL, 0);
+    cr_assert_eq(w.group->state, CLASSIC_STABLE);
+    join(&w, (struct who){ "b", "", RANGE, .hurried = true });
+    (void)w.group->base.operations->leave(
+        &w.group->base, bytes_text("b-2"), (struct bytes){ 0 }, w.now);
+    cr_assert_eq(w.group->state, CLASSIC_PREPARING);
+    group_tick(&w.group->base, w.now);
+    cr_assert_gt(group_next_deadline(&w.group->base), w.now, "only static members, none came");
+    w.persist_error = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+    join(&w, (struct who){ "a", "i1-1", "i1", RANGE, .version = 5, .hurried = true });
+    group_tick(&w.group->base, w.now);
+    cr_assert_gt(group_next_deadline(&w.group->base), w.now, "not durable");
     world_done(&w);
 }
 
