@@ -51,16 +51,16 @@ static const struct api table[] = {
     { API_DESCRIBE_PRODUCERS, handle_describe_producers },
     { API_DESCRIBE_TRANSACTIONS, handle_describe_transactions },
     { API_LIST_TRANSACTIONS, handle_list_transactions },
+    { API_CONSUMER_GROUP_HEARTBEAT, handle_consumer_group_heartbeat },
+    { API_CONSUMER_GROUP_DESCRIBE, handle_consumer_group_describe },
     { API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
     { API_DESCRIBE_TOPIC_PARTITIONS, handle_describe_topic_partitions },
 };
 
-#define NO_SASL   "logging in is not served yet"
-#define NO_ACLS   "there is no authorizer yet; everybody may do everything"
-#define NO_TOKENS "delegation tokens come with logging in"
-#define NO_QUOTAS "clients are not limited by quotas yet"
-#define NO_CONSUMERS                                                                               \
-    "the newer groups (KIP-848) are not served yet; clients use the classic protocol"
+#define NO_SASL      "logging in is not served yet"
+#define NO_ACLS      "there is no authorizer yet; everybody may do everything"
+#define NO_TOKENS    "delegation tokens come with logging in"
+#define NO_QUOTAS    "clients are not limited by quotas yet"
 #define NO_SHARE     "share groups (KIP-932) are not served"
 #define NO_STREAMS   "the groups of Kafka Streams' own protocol (KIP-1071) are not served"
 #define NO_QUORUM    "one node: its quorum can't be changed"
@@ -81,8 +81,6 @@ static const struct absent_api absent[] = {
     { 50, "DescribeUserScramCredentials", NO_SASL },
     { 51, "AlterUserScramCredentials", NO_SASL },
     { 64, "UnregisterBroker", "one node: there is no other broker to take out" },
-    { 68, "ConsumerGroupHeartbeat", NO_CONSUMERS },
-    { 69, "ConsumerGroupDescribe", NO_CONSUMERS },
     { 71, "GetTelemetrySubscriptions", NO_TELEMETRY },
     { 72, "PushTelemetry", NO_TELEMETRY },
     { 76, "ShareGroupHeartbeat", NO_SHARE },

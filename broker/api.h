@@ -52,6 +52,8 @@ void handle_offset_commit(struct request *request);
 void handle_offset_fetch(struct request *request);
 void handle_describe_groups(struct request *request);
 void handle_list_groups(struct request *request);
+void handle_consumer_group_heartbeat(struct request *request);
+void handle_consumer_group_describe(struct request *request);
 void handle_create_topics(struct request *request);
 void handle_delete_topics(struct request *request);
 void handle_create_partitions(struct request *request);

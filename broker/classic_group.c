@@ -972,7 +972,7 @@ static int16_t classic_leave(
 /* A simple consumer (generation -1 and no member) may commit while nobody is a member. The producer
  * of a transaction need not be a member, and may commit while the group rebalances (KIP-447). */
 static int16_t classic_check_commit(
-    struct group *base, const struct group_offset_client *client, int64_t now)
+    struct group *base, struct group_offset_client *client, int64_t now)
 {
     struct classic_group *group = own(base);
     bool unnamed = client->member_id.len == 0 && !client->instance_id.data;
@@ -1049,6 +1049,35 @@ static void classic_expire(struct group *base, struct heap_node *node, int64_t n
             return;
         }
     }
+}
+
+/* ---- from and to another kind ---- */
+
+void classic_group_release(struct classic_group *group)
+{
+    list_foreach (node, &group->members)
+        member_refuse(group, list_entry(node, struct classic_member, link),
+            KAFKA_ERROR_REBALANCE_IN_PROGRESS);
+}
+
+void classic_group_adopt(struct classic_group *group, const struct classic_join *join,
+    struct bytes assignment, int64_t now)
+{
+    struct classic_member *member = member_add(group, join, join->member_id, NULL, now);
+    member->fresh = member->joined = false;
+    member->synced = true;
+    member->assignment = blob_copy(assignment);
+    member_count_bytes(member);
+    member_heard(member, now);
+}
+
+void classic_group_adopted(struct classic_group *group, int32_t generation, int64_t now)
+{
+    const char *chosen = group->member_count ? protocol_choose(group) : NULL;
+    group->generation = generation;
+    text_set(&group->protocol_name, chosen ? mem_strdup(chosen) : NULL);
+    group->state = CLASSIC_STABLE;
+    rebalance_begin(group, now);
 }
 
 /* ---- the durable form ----

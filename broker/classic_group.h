@@ -152,6 +152,17 @@ struct classic_sync {
     } * assignments;
     size_t assignment_count;
 };
+
+/* ---- from and to another kind ---- */
+
+/* Everybody who waits hears REBALANCE_IN_PROGRESS; afterwards nobody waits. */
+void classic_group_release(struct classic_group *group);
+/* A member of a group of another kind, which this one takes the place of; `join` as it said it. */
+void classic_group_adopt(struct classic_group *group, const struct classic_join *join,
+    struct bytes assignment, int64_t now);
+/* All are here: they rebalance, on from this generation. */
+void classic_group_adopted(struct classic_group *group, int32_t generation, int64_t now);
+
 struct classic_member *classic_group_member(
     const struct classic_group *group, struct bytes member_id);
 /* The member's metadata for the group's chosen protocol; empty if none is chosen. */

@@ -20,6 +20,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "broker/assignor.h"
 #include "broker/config_table.h"
 #include "broker/properties.h"
 #include "protocol/base/mem.h"
@@ -626,6 +627,53 @@ static void finish_memory(
     }
 }
 
+/* Of a value, the least and the most that a group may set: in this order. */
+static void check_between(const struct broker_config *config, const char *name, const char *low,
+    const char *high, struct config_report *report)
+{
+    struct config_given given = config_given(config, name);
+    int64_t value = given_number(config, name);
+    if (value < given_number(config, low))
+        config_error(
+            report, given.where, name, given.text, "must be greater than or equal to %s", low);
+    if (value > given_number(config, high))
+        config_error(
+            report, given.where, name, given.text, "must be less than or equal to %s", high);
+}
+
+static void finish_groups(struct broker_config *config, struct config_report *report)
+{
+    struct text_list assignors = { 0 };
+    struct config_given given = config_given(config, "group.consumer.assignors");
+    const char *policy = config_given(config, "group.consumer.migration.policy").text;
+    config->group_consumer_upgrade =
+        strcasecmp(policy, "upgrade") == 0 || strcasecmp(policy, "bidirectional") == 0;
+    config->group_consumer_downgrade =
+        strcasecmp(policy, "downgrade") == 0 || strcasecmp(policy, "bidirectional") == 0;
+    check_between(config, "group.consumer.session.timeout.ms",
+        "group.consumer.min.session.timeout.ms", "group.consumer.max.session.timeout.ms", report);
+    check_between(config, "group.consumer.heartbeat.interval.ms",
+        "group.consumer.min.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms",
+        report);
+    check_between(config, "group.consumer.assignment.interval.ms",
+        "group.consumer.min.assignment.interval.ms", "group.consumer.max.assignment.interval.ms",
+        report);
+    if (config->group_consumer_heartbeat_interval_ms >= config->group_consumer_session_timeout_ms)
+        config_error(report, config_given(config, "group.consumer.heartbeat.interval.ms").where,
+            "group.consumer.heartbeat.interval.ms",
+            config_given(config, "group.consumer.heartbeat.interval.ms").text,
+            "must be less than group.consumer.session.timeout.ms");
+    text_list_split(&assignors, given.text ? given.text : "");
+    for (size_t i = 0; i < assignors.count; i++)
+        if (!assignor_find(bytes_text(assignors.items[i])))
+            config_error(report, given.where, "group.consumer.assignors", given.text,
+                "there is no assignor %s, only uniform and range", assignors.items[i]);
+    if (assignors.count == 0)
+        config_error(report, given.where, "group.consumer.assignors", given.text ? given.text : "",
+            "needs at least one of uniform and range");
+    text_list_done(&assignors);
+}
+
 static void name_ineffective(struct broker_config *config, struct config_report *report)
 {
     size_t count, named = 0;
@@ -663,6 +711,7 @@ void broker_config_finish(
     finish_dir(config, place, report);
     finish_topics(config, report);
     finish_memory(config, place->memory_available, report);
+    finish_groups(config, report);
     config_listeners(config, report);
     config_address_limits(config, report);
     name_ineffective(config, report);

@@ -127,6 +127,15 @@ struct broker_config {
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_min_session_timeout_ms, group_max_session_timeout_ms;
     int32_t group_max_size;
+    int32_t group_consumer_session_timeout_ms;
+    int32_t group_consumer_session_timeout_min_ms, group_consumer_session_timeout_max_ms;
+    int32_t group_consumer_heartbeat_interval_ms;
+    int32_t group_consumer_heartbeat_interval_min_ms, group_consumer_heartbeat_interval_max_ms;
+    int32_t group_consumer_assignment_interval_ms;
+    int32_t group_consumer_assignment_interval_min_ms, group_consumer_assignment_interval_max_ms;
+    int32_t group_consumer_max_size;
+    char *group_consumer_assignors;                        /* names, with commas between them */
+    bool group_consumer_upgrade, group_consumer_downgrade; /* the migration policy */
 
     /* sockets */
     int32_t socket_request_max_bytes;

@@ -21,14 +21,14 @@
 #define WHY_CHECKPOINT   "Checkpoints follow checkpoint.interval.ms."
 #define WHY_CLEANER      "Sizes Kafka's log cleaner."
 #define WHY_CLIENT       "Concerns connections that a broker opens; this one opens none."
-#define WHY_CONSUMER     "Groups of the newer consumer protocol (KIP-848) are not served yet."
+#define WHY_REGEX        "Regular expressions of groups are looked up again when the topics change."
 #define WHY_CORDONED     "There is one data directory."
 #define WHY_METRICS      "Kafka's metrics and their reporters do not exist here."
 #define WHY_OFFSETS      "Offsets and groups are in the data directory, not in a topic."
 #define WHY_OFFSETS_KEPT "Committed offsets are kept: nothing lets them expire yet."
 #define WHY_ONE_COPY     "On one node a topic has one copy."
 #define WHY_ONE_NODE     "One node: there is no other broker to talk to."
-#define WHY_PROTOCOLS    "Groups of the classic protocol are the only ones served yet."
+#define WHY_PROTOCOLS    "All protocols that are served are served at once."
 #define WHY_PURGATORY    "Waiting requests are not kept in a purgatory that needs purging."
 #define WHY_QUEUED       "Limits per connection and memory.limit take its place."
 #define WHY_QUORUM       "No controllers and no metadata log: state is in the data directory."
@@ -213,27 +213,43 @@ static const struct config_key keys[] = {
     UNUSED("follower.fetch.last.tiered.offset.enable", BOOLEAN, "false", WHY_REMOTE),
     UNUSED_NUMBER(
         "follower.replication.throttled.rate", LONG, NULL, INT64_MIN, INT64_MAX, WHY_ONE_NODE),
-    UNUSED_NUMBER("group.consumer.assignment.interval.ms", INT, "1000", 0, INT32_MAX, WHY_CONSUMER),
-    UNUSED("group.consumer.assignors", LIST, "uniform,range", WHY_CONSUMER),
-    UNUSED_NUMBER("group.consumer.heartbeat.interval.ms", INT, "5000", 1, INT32_MAX, WHY_CONSUMER),
+    NUMBER("group.consumer.assignment.interval.ms", INT, "1000", 0, INT32_MAX, INT32,
+        group_consumer_assignment_interval_ms,
+        "Least time between two assignments of a consumer group."),
+    FIELD("group.consumer.assignors", LIST, "uniform,range", TEXT, group_consumer_assignors,
+        "Assignors that members of consumer groups may name; the first is the default."),
+    NUMBER("group.consumer.heartbeat.interval.ms", INT, "5000", 1, INT32_MAX, INT32,
+        group_consumer_heartbeat_interval_ms,
+        "How often members of a consumer group are told to send a heartbeat."),
+    NUMBER("group.consumer.max.assignment.interval.ms", INT, "15000", 0, INT32_MAX, INT32,
+        group_consumer_assignment_interval_max_ms,
+        "Most that a group may set as consumer.assignment.interval.ms."),
+    NUMBER("group.consumer.max.heartbeat.interval.ms", INT, "15000", 1, INT32_MAX, INT32,
+        group_consumer_heartbeat_interval_max_ms,
+        "Most that a group may set as consumer.heartbeat.interval.ms."),
+    NUMBER("group.consumer.max.session.timeout.ms", INT, "60000", 1, INT32_MAX, INT32,
+        group_consumer_session_timeout_max_ms,
+        "Most that a group may set as consumer.session.timeout.ms."),
+    NUMBER("group.consumer.max.size", INT, "2147483647", 1, INT32_MAX, INT32,
+        group_consumer_max_size, "Most members of a consumer group."),
+    CHOICE("group.consumer.migration.policy", "bidirectional",
+        "DISABLED|DOWNGRADE|UPGRADE|BIDIRECTIONAL",
+        "Which groups change their protocol while they have members: from classic to consumer when "
+        "a consumer joins (upgrade), back when the last one leaves (downgrade), both, or none."),
+    NUMBER("group.consumer.min.assignment.interval.ms", INT, "0", 0, INT32_MAX, INT32,
+        group_consumer_assignment_interval_min_ms,
+        "Least that a group may set as consumer.assignment.interval.ms."),
+    NUMBER("group.consumer.min.heartbeat.interval.ms", INT, "5000", 1, INT32_MAX, INT32,
+        group_consumer_heartbeat_interval_min_ms,
+        "Least that a group may set as consumer.heartbeat.interval.ms."),
+    NUMBER("group.consumer.min.session.timeout.ms", INT, "45000", 1, INT32_MAX, INT32,
+        group_consumer_session_timeout_min_ms,
+        "Least that a group may set as consumer.session.timeout.ms."),
     UNUSED_NUMBER(
-        "group.consumer.max.assignment.interval.ms", INT, "15000", 0, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER(
-        "group.consumer.max.heartbeat.interval.ms", INT, "15000", 1, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER(
-        "group.consumer.max.session.timeout.ms", INT, "60000", 1, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER("group.consumer.max.size", INT, "2147483647", 1, INT32_MAX, WHY_CONSUMER),
-    UNUSED_CHOICE("group.consumer.migration.policy", "bidirectional",
-        "DISABLED|DOWNGRADE|UPGRADE|BIDIRECTIONAL", WHY_CONSUMER),
-    UNUSED_NUMBER(
-        "group.consumer.min.assignment.interval.ms", INT, "0", 0, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER(
-        "group.consumer.min.heartbeat.interval.ms", INT, "5000", 1, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER(
-        "group.consumer.min.session.timeout.ms", INT, "45000", 1, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER(
-        "group.consumer.regex.refresh.interval.ms", INT, "600000", 10000, INT32_MAX, WHY_CONSUMER),
-    UNUSED_NUMBER("group.consumer.session.timeout.ms", INT, "45000", 1, INT32_MAX, WHY_CONSUMER),
+        "group.consumer.regex.refresh.interval.ms", INT, "600000", 10000, INT32_MAX, WHY_REGEX),
+    NUMBER("group.consumer.session.timeout.ms", INT, "45000", 1, INT32_MAX, INT32,
+        group_consumer_session_timeout_ms,
+        "A member of a consumer group that is silent for this long is taken out."),
     UNUSED_NUMBER("group.coordinator.append.linger.ms", INT, "-1", -1, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("group.coordinator.background.threads", INT, "2", 1, INT32_MAX, WHY_THREADS),
     UNUSED_NUMBER("group.coordinator.cached.buffer.max.bytes", INT, "1048588", 524288, INT32_MAX,

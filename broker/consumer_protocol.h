@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#include "broker/partition_set.h"
+#include "broker/topic_view.h"
 #include "protocol/base/arena.h"
 #include "protocol/base/bytes.h"
 #include "protocol/messages.h"
@@ -25,5 +27,15 @@ int consumer_subscription_read(
 void consumer_subscription_done(struct consumer_subscription *subscription);
 bool consumer_subscription_has(
     const struct consumer_subscription *subscription, struct bytes topic);
+/* What the member says it owns; topics that are not there are left out. */
+void consumer_subscription_owned(const struct consumer_subscription *subscription,
+    const struct topic_view *topics, struct partition_set *ret_owned);
+
+/* What a leader gave out; an empty run of bytes is nothing. -EBADMSG: no assignment. */
+int consumer_assignment_read(
+    struct bytes data, const struct topic_view *topics, struct partition_set *ret_assigned);
+/* The same in the other direction, appended, in a version that the member reads. */
+void consumer_assignment_write(struct out *out, int16_t version,
+    const struct partition_set *assigned, const struct topic_view *topics);
 
 #endif

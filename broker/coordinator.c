@@ -23,7 +23,9 @@
 
 #include "broker/broker.h"
 #include "broker/config.h"
+#include "broker/config_table.h"
 #include "broker/handle_groups.h"
+#include "broker/overrides.h"
 #include "broker/request.h"
 #include "broker/transaction_coordinator.h"
 #include "protocol/base/mem.h"
@@ -37,6 +39,9 @@ struct coordinator {
     struct group_owner owner;
     struct classic_limits limits;
     struct classic_effects effects;
+    struct topic_view topics;
+    struct text_list assignors;
+    struct consumer_effects consumer_effects;
     struct list buckets[BUCKET_COUNT];
     struct list groups;
     size_t group_count;
@@ -228,8 +233,11 @@ static void timer_fire(struct timer *timer)
     struct coordinator *coordinator = container_of(timer, struct coordinator, timer);
     int64_t now = clock_monotonic_ns(coordinator->broker->doors->clock);
     struct heap_node *first;
-    while ((first = heap_first(&coordinator->wakes)) && first->key <= now)
-        group_tick(container_of(first, struct group, wake), now);
+    while ((first = heap_first(&coordinator->wakes)) && first->key <= now) {
+        struct group *group = container_of(first, struct group, wake);
+        group_tick(group, now);
+        coordinator_settle(coordinator, group);
+    }
     timer_arm(coordinator);
 }
 
@@ -272,11 +280,17 @@ static struct group *make_classic(struct coordinator *coordinator, struct bytes 
                 ->base;
 }
 
+static struct group *make_consumer(struct coordinator *coordinator, struct bytes id)
+{
+    return &consumer_group_create(id, &coordinator->owner, &coordinator->consumer_effects)->base;
+}
+
 static const struct kind {
     enum group_kind kind;
     struct group *(*make)(struct coordinator *coordinator, struct bytes id);
 } kinds[] = {
     { GROUP_CLASSIC, make_classic },
+    { GROUP_CONSUMER, make_consumer },
 };
 
 static const struct kind *kind_find(unsigned number)
@@ -330,10 +344,109 @@ int16_t coordinator_group_replace(
     return KAFKA_ERROR_NONE;
 }
 
+void coordinator_group_discard(struct coordinator *coordinator, struct group *group)
+{
+    heap_remove(&coordinator->wakes, &group->wake);
+    group->operations->destroy(group);
+}
+
+void coordinator_settle(struct coordinator *coordinator, struct group *group)
+{
+    if (group->operations->settle)
+        group->operations->settle(group, clock_monotonic_ns(coordinator->broker->doors->clock));
+}
+
 struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after)
 {
     struct list *next = after ? after->link.next : coordinator->groups.next;
     return next == &coordinator->groups ? NULL : list_entry(next, struct group, link);
+}
+
+/* ---- between the protocols ---- */
+
+/* What is set on the group, or else holds for all. */
+static int32_t setting(
+    struct coordinator *coordinator, struct bytes group, const char *key, int32_t otherwise)
+{
+    struct bytes text = overrides_find(coordinator->broker, RESOURCE_GROUP, group, key);
+    char digits[16];
+    int64_t number;
+    if (!text.data || text.len >= sizeof(digits))
+        return otherwise;
+    memcpy(digits, text.data, text.len);
+    digits[text.len] = '\0';
+    return config_number(digits, 0, INT32_MAX, &number) == 0 ? (int32_t)number : otherwise;
+}
+
+void coordinator_consumer_settings(
+    struct coordinator *coordinator, struct bytes id, struct consumer_settings *ret_settings)
+{
+    const struct broker_config *config = coordinator->broker->config;
+    *ret_settings = (struct consumer_settings){
+        .session_timeout_ms = setting(coordinator, id, "consumer.session.timeout.ms",
+            config->group_consumer_session_timeout_ms),
+        .heartbeat_interval_ms = setting(coordinator, id, "consumer.heartbeat.interval.ms",
+            config->group_consumer_heartbeat_interval_ms),
+        .assignment_interval_ms = setting(coordinator, id, "consumer.assignment.interval.ms",
+            config->group_consumer_assignment_interval_ms),
+        .classic_session_min_ms = coordinator->limits.session_min_ms,
+        .classic_session_max_ms = coordinator->limits.session_max_ms,
+        .members_max = (size_t)config->group_consumer_max_size,
+        .assignors = (const char *const *)coordinator->assignors.items,
+        .assignor_count = coordinator->assignors.count,
+        .downgrade = config->group_consumer_downgrade,
+    };
+}
+
+static void effect_settings(
+    void *context, const struct group *group, struct consumer_settings *ret_settings)
+{
+    coordinator_consumer_settings(context, bytes_text(group->id), ret_settings);
+}
+
+static void effect_downgrade(void *context, struct group *group, int64_t now)
+{
+    struct coordinator *coordinator = context;
+    struct group *classic = coordinator_group_new(coordinator, group, GROUP_CLASSIC);
+    consumer_group_to_classic(consumer_group_of(group), classic_group_of(classic), now);
+    /* If it cannot be kept now, the next event tries again. */
+    if (coordinator_group_replace(coordinator, group, classic))
+        coordinator_group_discard(coordinator, classic);
+}
+
+/* The consumer group that takes the place of a classic one; NULL: it can't, or *ret_error. */
+static struct group *upgrade(
+    struct coordinator *coordinator, struct group *group, int64_t now, int16_t *ret_error)
+{
+    const struct broker_config *config = coordinator->broker->config;
+    struct classic_group *classic = classic_group_of(group);
+    bool empty = group->operations->is_empty(group);
+    if (!classic ||
+        (!empty && (!config->group_consumer_upgrade ||
+                       !consumer_group_can_take(classic, (size_t)config->group_consumer_max_size))))
+        return NULL;
+    struct group *to = coordinator_group_new(coordinator, group, GROUP_CONSUMER);
+    if (!empty)
+        consumer_group_from_classic(consumer_group_of(to), classic, now);
+    *ret_error = coordinator_group_replace(coordinator, group, to);
+    if (!*ret_error)
+        return to;
+    coordinator_group_discard(coordinator, to);
+    return NULL;
+}
+
+struct consumer_group *coordinator_consumer_group(
+    struct coordinator *coordinator, struct bytes id, bool joins, int64_t now, int16_t *ret_error)
+{
+    struct group *group = joins ? coordinator_group_make(coordinator, id, GROUP_CONSUMER)
+                                : coordinator_group(coordinator, id);
+    *ret_error =
+        joins && !group ? KAFKA_ERROR_GROUP_MAX_SIZE_REACHED : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
+    if (!group)
+        return NULL;
+    if (joins && !consumer_group_of(group))
+        group = upgrade(coordinator, group, now, ret_error);
+    return group ? consumer_group_of(group) : NULL;
 }
 
 /* ---- offsets ---- */
@@ -564,6 +677,15 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
     coordinator->effects = (struct classic_effects){
         .context = coordinator, .join = effect_join, .sync = effect_sync
     };
+    text_list_split(&coordinator->assignors, config->group_consumer_assignors);
+    coordinator->topics = topic_view_of(broker->storage);
+    coordinator->consumer_effects = (struct consumer_effects){
+        .context = coordinator,
+        .settings = effect_settings,
+        .downgrade = effect_downgrade,
+        .topics = &coordinator->topics,
+        .classic = &coordinator->effects,
+    };
     coordinator->timer.fire = timer_fire;
     list_init(&coordinator->groups);
     list_init(&coordinator->commits);
@@ -586,5 +708,6 @@ void coordinator_destroy(struct coordinator *coordinator)
     for (struct list *node; (node = list_first(&coordinator->commits));)
         pending_commit_free(list_entry(node, struct pending_commit, link));
     heap_done(&coordinator->wakes);
+    text_list_done(&coordinator->assignors);
     mem_free(coordinator);
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "broker/classic_group.h"
+#include "broker/consumer_group.h"
 #include "protocol/base/bytes.h"
 #include "protocol/uuid.h"
 
@@ -40,13 +41,23 @@ struct group *coordinator_group(struct coordinator *coordinator, struct bytes id
 struct group *coordinator_group_make(
     struct coordinator *coordinator, struct bytes id, enum group_kind kind);
 /* An empty group of another kind and the same id, which nobody knows yet: for
- * coordinator_group_replace, or operations->destroy. */
+ * coordinator_group_replace, or coordinator_group_discard. */
 struct group *coordinator_group_new(
     struct coordinator *coordinator, const struct group *like, enum group_kind kind);
 /* `group` takes the place of `old`, on disk and here, and `old` is destroyed; nobody may wait in
  * it. On an error (Kafka's) everything is as before and `group` is still the caller's. */
 int16_t coordinator_group_replace(
     struct coordinator *coordinator, struct group *old, struct group *group);
+void coordinator_group_discard(struct coordinator *coordinator, struct group *group);
+/* The group that a member of the consumer protocol heartbeats to: made for who joins, also from a
+ * classic one (group.consumer.migration.policy). NULL: *ret_error. */
+struct consumer_group *coordinator_consumer_group(
+    struct coordinator *coordinator, struct bytes id, bool joins, int64_t now, int16_t *ret_error);
+/* What holds for consumer groups of this id. */
+void coordinator_consumer_settings(
+    struct coordinator *coordinator, struct bytes id, struct consumer_settings *ret_settings);
+/* An event of the group is over; it may be gone afterwards, and another in its place. */
+void coordinator_settle(struct coordinator *coordinator, struct group *group);
 /* In the order of their making: NULL is before the first. */
 struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after);
 

@@ -3,13 +3,13 @@
 
 #include "protocol/base/check.h"
 
-enum { EPOCH = 1 };
+enum { EPOCH = 2 };
 
 static const struct feature table[] = {
     /* Of replicas that may lead again; there is one. */
     { "eligible.leader.replicas.version", 0, 1, 0 },
     /* 1: groups of the newer consumer protocol (KIP-848). */
-    { "group.version", 0, 1, 0 },
+    { "group.version", 0, 1, 1 },
     { "kraft.version", 0, 1, 1 },
     { "metadata.version", 7, 30, 30 },
     { "share.version", 0, 1, 0 },

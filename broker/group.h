@@ -22,6 +22,7 @@
 #include "protocol/base/bytes.h"
 #include "protocol/base/heap.h"
 #include "protocol/base/list.h"
+#include "protocol/uuid.h"
 
 struct group;
 struct classic_join;
@@ -66,6 +67,7 @@ struct group_offset_client {
     int32_t epoch;                       /* generation, or member epoch; -1: none */
     int16_t version;                     /* of the request */
     bool transactional;                  /* TxnOffsetCommit */
+    bool by_partition; /* told by check_commit: ask check_commit_partition for each */
 };
 
 /* What a kind does. Those that may be NULL say so. */
@@ -85,6 +87,10 @@ struct group_operations {
     /* A deadline that was set is over; it is not in the heap any more. */
     void (*expire)(struct group *group, struct heap_node *node, int64_t now);
 
+    /* Called by the owner when an event is over. The group may have been replaced by one of another
+     * kind afterwards, and is not to be touched any more. NULL: it never is. */
+    void (*settle)(struct group *group, int64_t now);
+
     /* What changed since the last `saved` (or everything, `all`) as rows; `saved`: it is in a
      * unit that was committed. */
     void (*save)(struct group *group, const struct group_rows *rows, bool all);
@@ -96,11 +102,12 @@ struct group_operations {
     int (*load_member)(struct group *group, struct bytes id, struct bytes row, int64_t now);
     int (*loaded)(struct group *group, int64_t now); /* NULL: nothing to do */
 
-    /* May this one commit offsets, or read them? Counts as a sign of life. */
-    int16_t (*check_commit)(
-        struct group *group, const struct group_offset_client *client, int64_t now);
+    /* May this one commit offsets, or read them? A commit may count as a sign of life. */
+    int16_t (*check_commit)(struct group *group, struct group_offset_client *client, int64_t now);
+    int16_t (*check_commit_partition)(struct group *group, const struct group_offset_client *client,
+        const struct uuid *topic, int32_t partition); /* NULL: by_partition is never told */
     int16_t (*check_fetch)(
-        struct group *group, const struct group_offset_client *client, int64_t now); /* or NULL */
+        struct group *group, const struct group_offset_client *client); /* NULL: everybody may */
 
     /* The protocol of classic members (classic_group.h); NULL, all or none: this kind does not
      * speak it. */
@@ -140,8 +147,7 @@ bool group_is_full(const struct group *group, size_t more);
 
 /* INT64_MAX: none. */
 int64_t group_next_deadline(const struct group *group);
-/* Everything that was due until `now`, in order. It may end with another group in its place (a
- * conversion): afterwards the group must be looked up again. */
+/* Everything that was due until `now`, in order. */
 void group_tick(struct group *group, int64_t now);
 
 /* For rows: a text or run of bytes that may be null (u32 len, 0xffffffff is null). */

@@ -33,7 +33,14 @@ static const struct topic *topic_of(
     return answer_topic(request, request->version >= 10 ? bytes_of(NULL, 0) : name, id);
 }
 
-static int16_t commit_partition(struct request *request, struct unit *unit, struct bytes group,
+/* Who commits, and where it goes. */
+struct commit_part {
+    struct unit *unit;
+    struct group *group;
+    struct group_offset_client client;
+};
+
+static int16_t commit_partition(struct request *request, struct commit_part *part,
     const struct offset_commit_request_topic *topic,
     const struct offset_commit_request_partition *partition)
 {
@@ -46,6 +53,12 @@ static int16_t commit_partition(struct request *request, struct unit *unit, stru
     if (partition->committed_metadata.len >
         (size_t)request->broker->config->offset_metadata_max_bytes)
         return KAFKA_ERROR_OFFSET_METADATA_TOO_LARGE;
+    int16_t error = part->client.by_partition
+                        ? part->group->operations->check_commit_partition(
+                              part->group, &part->client, &known->id, partition->partition_index)
+                        : KAFKA_ERROR_NONE;
+    if (error)
+        return error;
     struct committed_offset offset = {
         .offset = partition->committed_offset,
         .leader_epoch = partition->committed_leader_epoch,
@@ -53,13 +66,14 @@ static int16_t commit_partition(struct request *request, struct unit *unit, stru
         .metadata =
             partition->committed_metadata.data ? partition->committed_metadata : bytes_of("", 0),
     };
-    coordinator_put_offset(unit, group, &known->id, partition->partition_index, &offset);
+    coordinator_put_offset(
+        part->unit, bytes_text(part->group->id), &known->id, partition->partition_index, &offset);
     return KAFKA_ERROR_NONE;
 }
 
-/* The answer has the shape of the request; `error` for every partition, or each its own through
- * `unit`. */
-static bool commit_fill(struct request *request, struct unit *unit, int16_t error)
+/* The answer has the shape of the request; `error` for every partition, or each its own and into
+ * the unit. */
+static bool commit_fill(struct request *request, struct commit_part *part, int16_t error)
 {
     const struct offset_commit_request *body = request->body;
     struct offset_commit_response *answer = request->answer;
@@ -78,9 +92,8 @@ static bool commit_fill(struct request *request, struct unit *unit, int16_t erro
             return false;
         for (int32_t p = 0; p < topic->partitions_count; p++) {
             to->partitions[p].partition_index = topic->partitions[p].partition_index;
-            to->partitions[p].error_code = error ? error
-                                                 : commit_partition(request, unit, body->group_id,
-                                                       topic, &topic->partitions[p]);
+            to->partitions[p].error_code =
+                error ? error : commit_partition(request, part, topic, &topic->partitions[p]);
         }
     }
     return answer->topics || body->topics_count <= 0;
@@ -94,24 +107,26 @@ static void commit_refuse(struct request *request, int16_t error)
         request_fail(request, "OffsetCommit: the answer is larger than a request may be");
 }
 
-static int16_t commit_check(struct request *request)
+static int16_t commit_check(struct request *request, struct commit_part *part)
 {
     const struct offset_commit_request *body = request->body;
     struct coordinator *coordinator = request->broker->coordinator;
-    struct group *group = coordinator_group(coordinator, body->group_id);
-    if (!group) {
+    part->group = coordinator_group(coordinator, body->group_id);
+    part->client = (struct group_offset_client){ .member_id = body->member_id,
+        .instance_id = body->group_instance_id,
+        .epoch = body->generation_id_or_member_epoch,
+        .version = request->version };
+    if (!part->group) {
         /* A simple consumer's first commit makes its group. */
-        if (body->generation_id_or_member_epoch >= 0)
+        if (part->client.epoch >= 0)
             return request->version < 9 ? KAFKA_ERROR_ILLEGAL_GENERATION
                                         : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-        group = coordinator_group_make(coordinator, body->group_id, GROUP_CLASSIC);
-        if (!group)
+        part->group = coordinator_group_make(coordinator, body->group_id, GROUP_CLASSIC);
+        if (!part->group)
             return KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
     }
-    struct group_offset_client client = { body->member_id, body->group_instance_id,
-        body->generation_id_or_member_epoch, request->version, false };
-    return group->operations->check_commit(
-        group, &client, clock_monotonic_ns(request->broker->doors->clock));
+    return part->group->operations->check_commit(
+        part->group, &part->client, clock_monotonic_ns(request->broker->doors->clock));
 }
 
 static void commit_cancel(struct request *request)
@@ -127,15 +142,16 @@ static void commit_durable(struct request *request)
 
 void handle_offset_commit(struct request *request)
 {
-    int16_t error = commit_check(request);
+    struct commit_part part = { 0 };
+    int16_t error = commit_check(request, &part);
     if (error) {
         commit_refuse(request, error);
         return;
     }
     struct coordinator *coordinator = request->broker->coordinator;
     struct pending_commit *commit = coordinator_commit_begin(coordinator, request, commit_durable);
-    struct unit *unit = pending_commit_unit(commit);
-    if (!commit_fill(request, unit, KAFKA_ERROR_NONE)) {
+    struct unit *unit = part.unit = pending_commit_unit(commit);
+    if (!commit_fill(request, &part, KAFKA_ERROR_NONE)) {
         coordinator_commit_abandon(commit);
         request_fail(request, "OffsetCommit: the answer is larger than a request may be");
         return;
@@ -293,6 +309,18 @@ static bool fetch_topic_v8(struct request *request, struct bytes group,
     return true;
 }
 
+static int16_t fetch_check(struct request *request, const struct offset_fetch_request_group *from)
+{
+    struct group *group = coordinator_group(request->broker->coordinator, from->group_id);
+    struct group_offset_client client = {
+        .member_id = from->member_id, .epoch = from->member_epoch, .version = request->version
+    };
+    if (!group || !group->operations->check_fetch)
+        return KAFKA_ERROR_NONE;
+    request_depends(request, group->lsn);
+    return group->operations->check_fetch(group, &client);
+}
+
 static bool fetch_group_v8(struct request *request, const struct offset_fetch_request_group *group,
     struct offset_fetch_response_group *to)
 {
@@ -300,7 +328,9 @@ static bool fetch_group_v8(struct request *request, const struct offset_fetch_re
     int32_t count = group->topics_count;
     to->group_id = group->group_id;
     /* Kafka's classic groups do not ask who reads (v9+: KIP-848 clients say it), nor for a name. */
-    to->error_code = KAFKA_ERROR_NONE;
+    to->error_code = fetch_check(request, group);
+    if (to->error_code)
+        return true;
     if (count < 0 && !collect_all(request, group->group_id, &topics, &count))
         return false;
     to->topics = codec_array(&request->arena, &offset_fetch_response_topics_table, count);

@@ -171,6 +171,7 @@ void handle_join_group(struct request *request)
     request->state = group;
     request->cancel = forget;
     group->operations->join(group, &join, request, now_of(request));
+    coordinator_settle(coordinator, group);
 }
 
 /* ---- SyncGroup ---- */
@@ -260,7 +261,9 @@ static int16_t leave_one(struct request *request, struct bytes group_id, struct 
     struct group *group = coordinator_group(request->broker->coordinator, group_id);
     if (!group || !group->operations->leave)
         return KAFKA_ERROR_UNKNOWN_MEMBER_ID;
-    return group->operations->leave(group, member_id, instance_id, now_of(request));
+    int16_t error = group->operations->leave(group, member_id, instance_id, now_of(request));
+    coordinator_settle(request->broker->coordinator, group);
+    return error;
 }
 
 void handle_leave_group(struct request *request)

@@ -29,31 +29,46 @@ struct addition {
     struct transaction_event event;
     struct transaction_effects effects;
     size_t cost; /* of the puts */
+    struct unit *unit;
+    struct group *group;
+    struct group_offset_client client;
 };
 
-static int16_t commit_partition(struct request *request, struct unit *unit,
-    const struct topic *topic, const struct txn_offset_commit_request_partition *asked,
-    size_t *cost)
+/* A member that is behind is of an older generation here, whatever it speaks. */
+static int16_t generation_code(int16_t error)
+{
+    return error == KAFKA_ERROR_STALE_MEMBER_EPOCH ? KAFKA_ERROR_ILLEGAL_GENERATION : error;
+}
+
+static int16_t commit_partition(struct request *request, struct addition *addition,
+    const struct topic *topic, const struct txn_offset_commit_request_partition *asked)
 {
     const struct txn_offset_commit_request *body = request->body;
     if (!topic || !topic_log(topic, asked->partition_index))
         return KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (asked->committed_metadata.len > (size_t)request->broker->config->offset_metadata_max_bytes)
         return KAFKA_ERROR_OFFSET_METADATA_TOO_LARGE;
+    int16_t error =
+        addition->client.by_partition
+            ? generation_code(addition->group->operations->check_commit_partition(
+                  addition->group, &addition->client, &topic->id, asked->partition_index))
+            : KAFKA_ERROR_NONE;
+    if (error)
+        return error;
     struct committed_offset offset = {
         .offset = asked->committed_offset,
         .leader_epoch = asked->committed_leader_epoch,
         .commit_ms = clock_wall_ms(request->broker->doors->clock),
         .metadata = asked->committed_metadata.data ? asked->committed_metadata : bytes_of("", 0),
     };
-    *cost += transaction_put_offset(
-        unit, body->producer_id, body->group_id, &topic->id, asked->partition_index, &offset);
+    addition->cost += transaction_put_offset(addition->unit, body->producer_id, body->group_id,
+        &topic->id, asked->partition_index, &offset);
     return KAFKA_ERROR_NONE;
 }
 
-/* The rows: `error` for every partition, or (unit given) each its own. False: the request has
+/* The rows: `error` for every partition, or (`addition` given) each its own. False: the request has
  * failed. */
-static bool rows_fill(struct request *request, int16_t error, struct unit *unit, size_t *cost)
+static bool rows_fill(struct request *request, int16_t error, struct addition *addition)
 {
     const struct txn_offset_commit_request *body = request->body;
     struct txn_offset_commit_response *answer = request->answer;
@@ -65,7 +80,7 @@ static bool rows_fill(struct request *request, int16_t error, struct unit *unit,
     for (int32_t t = 0; t < body->topics_count; t++) {
         const struct txn_offset_commit_request_topic *asked = &body->topics[t];
         struct txn_offset_commit_response_topic *row = &answer->topics[t];
-        const struct topic *topic = unit ? answer_topic(request, asked->name, NULL) : NULL;
+        const struct topic *topic = addition ? answer_topic(request, asked->name, NULL) : NULL;
         row->name = asked->name;
         row->partitions = answer_array(
             request, &txn_offset_commit_response_partition_table, asked->partitions_count);
@@ -75,7 +90,8 @@ static bool rows_fill(struct request *request, int16_t error, struct unit *unit,
         for (int32_t p = 0; p < asked->partitions_count; p++) {
             row->partitions[p].partition_index = asked->partitions[p].partition_index;
             row->partitions[p].error_code =
-                unit ? commit_partition(request, unit, topic, &asked->partitions[p], cost) : error;
+                addition ? commit_partition(request, addition, topic, &asked->partitions[p])
+                         : error;
         }
     }
     return true;
@@ -83,11 +99,11 @@ static bool rows_fill(struct request *request, int16_t error, struct unit *unit,
 
 static void refuse(struct request *request, int16_t error)
 {
-    if (rows_fill(request, error, NULL, NULL))
+    if (rows_fill(request, error, NULL))
         request_finish(request);
 }
 
-static int16_t group_fault(struct request *request)
+static int16_t group_fault(struct request *request, struct addition *addition)
 {
     const struct txn_offset_commit_request *body = request->body;
     struct coordinator *coordinator = request->broker->coordinator;
@@ -98,10 +114,14 @@ static int16_t group_fault(struct request *request)
         group = coordinator_group_make(coordinator, body->group_id, GROUP_CLASSIC);
     if (!group)
         return KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
-    struct group_offset_client client = { body->member_id, body->group_instance_id,
-        body->generation_id, request->version, true };
-    return group->operations->check_commit(
-        group, &client, clock_monotonic_ns(request->broker->doors->clock));
+    addition->group = group;
+    addition->client = (struct group_offset_client){ .member_id = body->member_id,
+        .instance_id = body->group_instance_id,
+        .epoch = body->generation_id,
+        .version = request->version,
+        .transactional = true };
+    return generation_code(group->operations->check_commit(
+        group, &addition->client, clock_monotonic_ns(request->broker->doors->clock)));
 }
 
 /* As Kafka says it of a transaction that is looked into by somebody else than its producer. */
@@ -136,7 +156,7 @@ static int16_t check(struct request *request, struct addition *addition)
     transaction_step(
         transaction, &addition->event, clock_wall_ms(request->broker->doors->clock), &effects);
     int16_t code = code_of(request, effects.error);
-    return code ? code : group_fault(request);
+    return code ? code : group_fault(request, addition);
 }
 
 static void committed(struct request *request)
@@ -186,7 +206,8 @@ void handle_txn_offset_commit(struct request *request)
         return;
     }
     struct commit *commit = commit_create(request, committed);
-    if (!rows_fill(request, KAFKA_ERROR_NONE, &commit->unit, &addition.cost)) {
+    addition.unit = &commit->unit;
+    if (!rows_fill(request, KAFKA_ERROR_NONE, &addition)) {
         commit_drop(commit);
         return;
     }
