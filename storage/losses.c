@@ -48,17 +48,17 @@ void losses_add(struct losses *losses, const struct wal_head *head, struct bytes
         return;
     }
     uint16_t kind = begin.len >= 2 ? le_get16(begin.data) : 0;
-    losses->kinds[kind < LOSSES_KINDS_MAX ? kind : 0]++;
+    losses->kinds[kind < STORE_KINDS ? kind : 0]++;
 }
 
 #define KIND_FITS(name, number, text)                                                              \
-    static_assert((number) > 0 && (number) < LOSSES_KINDS_MAX, #name " has no counter");
-STORE_KINDS(KIND_FITS)
+    static_assert((number) > 0 && (number) < STORE_KINDS, #name " is above STORE_KINDS");
+STORE_KIND_TABLE(KIND_FITS)
 #undef KIND_FITS
 
-static const char *const kind_names[LOSSES_KINDS_MAX] = {
+static const char *const kind_names[STORE_KINDS] = {
 #define KIND_NAME(name, number, text) [number] = (text),
-    STORE_KINDS(KIND_NAME)
+    STORE_KIND_TABLE(KIND_NAME)
 #undef KIND_NAME
 };
 
@@ -85,7 +85,7 @@ void losses_say(const struct losses *losses, struct storage *storage)
     if (losses->more)
         doors_say(
             storage->doors, LOG_ERROR, "lost: %" PRIu64 " batches of more logs", losses->more);
-    for (size_t kind = 0; kind < LOSSES_KINDS_MAX; kind++) {
+    for (size_t kind = 0; kind < STORE_KINDS; kind++) {
         if (losses->kinds[kind])
             doors_say(storage->doors, LOG_ERROR, "lost: %" PRIu64 " changes of %s",
                 losses->kinds[kind], kind_names[kind] ? kind_names[kind] : "other state");

@@ -9,12 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "storage/store.h"
 #include "storage/wal.h"
 
-enum {
-    LOSSES_LOGS_MAX = 1024,
-    LOSSES_KINDS_MAX = 64
-}; /* told one by one; of the rest: that they are */
+enum { LOSSES_LOGS_MAX = 1024 }; /* told one by one; of the rest: that they are */
 
 struct storage;
 
@@ -25,8 +23,8 @@ struct losses {
         uint64_t batches;
     } * logs;
     size_t log_count, log_capacity;
-    uint64_t kinds[LOSSES_KINDS_MAX]; /* puts by enum store_kind; 0: not known */
-    uint64_t more;                    /* batches of other logs */
+    uint64_t kinds[STORE_KINDS]; /* puts by enum store_kind; 0: not known */
+    uint64_t more;               /* batches of other logs */
 };
 
 /* See wal_replay.lost. */

@@ -262,7 +262,7 @@ void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms)
  * -------------------------------- */
 
 /* Name, number on the disk, what an operator is told was lost. Storage's own up to 15. */
-#define STORE_KINDS(X)                                                                             \
+#define STORE_KIND_TABLE(X)                                                                        \
     X(STORE_TOPIC, 1, "topics (made, changed or deleted)")                                         \
     X(STORE_LOG, 2, "starts of logs (deleted records)")                                            \
     X(STORE_CLUSTER, 3, "the cluster")                                                             \
@@ -289,7 +289,7 @@ void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms)
 
 enum store_kind {
 #define STORE_KIND_NUMBER(name, number, text) name = (number),
-    STORE_KINDS(STORE_KIND_NUMBER)
+    STORE_KIND_TABLE(STORE_KIND_NUMBER)
 #undef STORE_KIND_NUMBER
 };
 

@@ -294,7 +294,7 @@ enum producer_verdict log_check_producer(const struct log *log, struct bytes bat
 {
     struct batch_view view;
     const struct producer_batch *known = NULL;
-    if (batch_parse(batch, &view) != BATCH_OK)
+    if (log->source || batch_parse(batch, &view) != BATCH_OK)
         return PRODUCER_OK; /* log_commit refuses it */
     enum producer_verdict verdict = producers_check(log->producers, &view, &known);
     if (verdict == PRODUCER_DUPLICATE) {

@@ -64,7 +64,6 @@ static const struct hint {
     [BARRIER_SLOT_IN_TURN] = { .seed = 21 },
     [BARRIER_SLOT_REWRITE] = { .seed = 685 },
     [BARRIER_SLOT_HEAD_CRC] = { .unit = VERIFY },
-    [BARRIER_SLOT_BODY_CRC] = { .seed = 26 },
     [BARRIER_SLOT_FAILS] = { .seed = 22 },
     [BARRIER_RECYCLE_AFTER_SLOT] = { .seed = 22 },
     [BARRIER_READ_EPOCH] = { .seed = 95 },

@@ -540,6 +540,42 @@ static int create_status(struct storage_test *test, const char *name, int32_t pa
     return status;
 }
 
+static int computed_read(void *context, struct log_read *read)
+{
+    (void)context;
+    read->buffer = NULL;
+    return 0;
+}
+
+TEST(storage, a_computed_topic_takes_nothing)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    struct log_source source = { .read = computed_read };
+    struct uuid id = { { 1 } };
+    struct topic *topic =
+        storage_add_computed(test.storage, text("view"), &id, 1, NULL, 0, &source);
+    cr_assert(topic);
+    struct log *log = topic->logs[0];
+    struct out batch = storage_test_batch(&test, log, 0, 1);
+    be_put16(batch.data + BATCH_AT_ATTRIBUTES, BATCH_ATTRIBUTE_TRANSACTIONAL);
+    be_put64(batch.data + BATCH_AT_PRODUCER_ID, 7);
+    batch_set_crc(batch.data);
+    struct bytes bytes = bytes_of(batch.data, batch.len);
+    int64_t base_offset, append_ms;
+    uint64_t lsn;
+    cr_assert_eq(log_check_producer(log, bytes, &base_offset, &append_ms, &lsn), PRODUCER_OK);
+    struct unit_test unit = { 0 };
+    unit_init(&unit.unit, NULL);
+    unit_append(&unit.unit, log, bytes);
+    cr_assert_eq(log_commit(test.storage, &unit.unit), -EBADMSG);
+    cr_assert_eq(unit_raise_start(&unit.unit, log, 0), -EPERM);
+    cr_assert_eq(unit_delete_topic(&unit.unit, test.storage, topic), -EPERM);
+    unit_test_end(&unit);
+    out_done(&batch);
+    storage_test_end(&test);
+}
+
 TEST(storage, checks_names_and_counts_of_topics)
 {
     struct storage_test test;
