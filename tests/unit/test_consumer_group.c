@@ -590,6 +590,42 @@ TEST(consumer_group, assignments_keep_a_distance)
     world_done(&w);
 }
 
+TEST(consumer_group, what_is_still_to_be_given_up_is_not_forgotten)
+{
+    struct world w;
+    world_init(&w);
+    join(&w, "a", "t");
+    join(&w, "b", "t");
+    keep_on(&w, "a");
+    /* It wants more now, and still has what it was to give up: b does not get that yet. */
+    beat(&w, "a", 1, (struct extra){ .names = { "t", "u" }, .keeps = true });
+    go_on(&w, "b");
+    /* A third one joins: what a gives up was the first half of it. */
+    join(&w, "c", "t");
+    struct uuid t = { { 1 } };
+    partition_set_clear(&client_of(&w, "a")->owned);
+    partition_set_add(&client_of(&w, "a")->owned, &t, 1, 0);
+    partition_set_add(&client_of(&w, "a")->owned, &t, 2, 0);
+    keep_on(&w, "a");
+    go_on(&w, "b");
+    partition_set_clear(&client_of(&w, "a")->owned);
+    partition_set_add(&client_of(&w, "a")->owned, &t, 2, 0);
+    /* Now it has given up all that it was told, and there is more by now: one epoch on. */
+    go_on(&w, "a");
+    go_on(&w, "a");
+    expect(&w, "0: a(0): epoch 1, may read t0 t1 t2\n"
+               "0: b(0): epoch 2, may read nothing\n"
+               "0: a(1) has t0 t1 t2: epoch 1, may read t1 t2\n"
+               "0: a(1) has t0 t1 t2: epoch 1, may read t2\n"
+               "0: b(2) has nothing: epoch 3\n"
+               "0: c(0): epoch 4, may read nothing\n"
+               "0: a(1) has t1 t2: epoch 1\n"
+               "0: b(3) has nothing: epoch 4\n"
+               "0: a(1) has t2: epoch 2, may read nothing\n"
+               "0: a(2) has nothing: epoch 4, may read u0 u1\n");
+    world_done(&w);
+}
+
 TEST(consumer_group, a_group_is_full_at_its_size)
 {
     struct world w;
@@ -721,7 +757,20 @@ TEST(consumer_group, what_is_stored_comes_back_and_heartbeats_go_on)
     cr_assert_eq(a->rebalance_timeout_ms, 60000);
     keep_on(&again, "a");
     go_on(&again, "b");
-    /* A full session from the start. */
+    /* A full session from the start, and as long to give up as it had. */
+    pass(&again, 40);
+    keep_on(&again, "a");
+    pass(&again, 19);
+    again.said.len = 0;
+    keep_on(&again, "a");
+    cr_assert_eq(client_of(&again, "a")->epoch, a->epoch);
+    pass(&again, 2);
+    again.said.len = 0;
+    beat(&again, "a", 1, (struct extra){ .instance = "i" });
+    expect(&again, "61: a(1) has t0 t1 t2 u0 u1: UNKNOWN_MEMBER_ID\n");
+    world_done(&again);
+    world_init(&again);
+    cr_assert_eq(load(&w, &again, NULL, 0), 0);
     pass(&again, 44);
     cr_assert_eq(again.group->member_count, 2);
     pass(&again, 2);
