@@ -55,13 +55,19 @@ static const struct api table[] = {
     { API_CONSUMER_GROUP_DESCRIBE, handle_consumer_group_describe },
     { API_LIST_CONFIG_RESOURCES, handle_list_config_resources },
     { API_DESCRIBE_TOPIC_PARTITIONS, handle_describe_topic_partitions },
+    { API_SHARE_GROUP_HEARTBEAT, handle_share_group_heartbeat },
+    { API_SHARE_GROUP_DESCRIBE, handle_share_group_describe },
+    { API_SHARE_FETCH, handle_share_fetch },
+    { API_SHARE_ACKNOWLEDGE, handle_share_acknowledge },
+    { API_DESCRIBE_SHARE_GROUP_OFFSETS, handle_describe_share_group_offsets },
+    { API_ALTER_SHARE_GROUP_OFFSETS, handle_alter_share_group_offsets },
+    { API_DELETE_SHARE_GROUP_OFFSETS, handle_delete_share_group_offsets },
 };
 
 #define NO_SASL      "logging in is not served yet"
 #define NO_ACLS      "there is no authorizer yet; everybody may do everything"
 #define NO_TOKENS    "delegation tokens come with logging in"
 #define NO_QUOTAS    "clients are not limited by quotas yet"
-#define NO_SHARE     "share groups (KIP-932) are not served"
 #define NO_STREAMS   "the groups of Kafka Streams' own protocol (KIP-1071) are not served"
 #define NO_QUORUM    "one node: its quorum can't be changed"
 #define NO_TELEMETRY "nobody takes clients' metrics (KIP-714); without it clients are silent"
@@ -83,17 +89,10 @@ static const struct absent_api absent[] = {
     { 64, "UnregisterBroker", "one node: there is no other broker to take out" },
     { 71, "GetTelemetrySubscriptions", NO_TELEMETRY },
     { 72, "PushTelemetry", NO_TELEMETRY },
-    { 76, "ShareGroupHeartbeat", NO_SHARE },
-    { 77, "ShareGroupDescribe", NO_SHARE },
-    { 78, "ShareFetch", NO_SHARE },
-    { 79, "ShareAcknowledge", NO_SHARE },
     { 80, "AddRaftVoter", NO_QUORUM },
     { 81, "RemoveRaftVoter", NO_QUORUM },
     { 88, "StreamsGroupHeartbeat", NO_STREAMS },
     { 89, "StreamsGroupDescribe", NO_STREAMS },
-    { 90, "DescribeShareGroupOffsets", NO_SHARE },
-    { 91, "AlterShareGroupOffsets", NO_SHARE },
-    { 92, "DeleteShareGroupOffsets", NO_SHARE },
 };
 
 const struct absent_api *absent_apis(size_t *ret_count)

@@ -80,6 +80,13 @@ void handle_write_txn_markers(struct request *request);
 void handle_txn_offset_commit(struct request *request);
 void handle_describe_transactions(struct request *request);
 void handle_list_transactions(struct request *request);
+void handle_share_group_heartbeat(struct request *request);
+void handle_share_group_describe(struct request *request);
+void handle_share_fetch(struct request *request);
+void handle_share_acknowledge(struct request *request);
+void handle_describe_share_group_offsets(struct request *request);
+void handle_alter_share_group_offsets(struct request *request);
+void handle_delete_share_group_offsets(struct request *request);
 void handle_describe_configs(struct request *request);
 void handle_describe_cluster(struct request *request);
 

@@ -20,6 +20,7 @@
 #include "broker/coordinator.h"
 #include "broker/overrides.h"
 #include "broker/producer_ids.h"
+#include "broker/shares.h"
 #include "broker/transaction_coordinator.h"
 #include "broker/validation.h"
 #include "processors/processors.h"
@@ -229,6 +230,9 @@ static int open_parts(struct broker *broker)
     status = coordinator_create(&broker->coordinator, broker);
     if (status)
         return status;
+    status = shares_create(&broker->shares, broker);
+    if (status)
+        return status;
     status = transaction_coordinator_create(&broker->transactions, broker);
     if (status)
         return status;
@@ -284,6 +288,7 @@ static void processors_stopped(void *context, int status)
 void broker_close(struct broker *broker, void (*done)(void *context, int status), void *context)
 {
     broker->stopping = true;
+    shares_stop(broker->shares);
     broker->end = (struct broker_end){ .done = done, .context = context };
     processors_stop(broker->processors, processors_stopped, broker);
 }
@@ -298,6 +303,7 @@ void broker_destroy(struct broker *broker)
     processors_destroy(broker->processors);
     if (broker->coordinator)
         coordinator_destroy(broker->coordinator);
+    shares_destroy(broker->shares);
     validation_destroy(broker->validation);
     transaction_coordinator_destroy(broker->transactions);
     sessions_done(&broker->sessions);

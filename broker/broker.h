@@ -33,6 +33,7 @@ struct broker {
     struct overrides *overrides;
     struct storage *storage;
     struct coordinator *coordinator;
+    struct shares *shares;
     struct processors *processors;
     struct producer_ids *producer_ids;
     struct transaction_coordinator *transactions;

@@ -136,6 +136,10 @@ struct broker_config {
     int32_t group_consumer_max_size;
     char *group_consumer_assignors;                        /* names, with commas between them */
     bool group_consumer_upgrade, group_consumer_downgrade; /* the migration policy */
+    int32_t group_share_delivery_count_limit; /* these are defaults of groups: share_config.h */
+    int32_t group_share_heartbeat_interval_ms, group_share_session_timeout_ms;
+    int32_t group_share_record_lock_duration_ms, group_share_partition_max_record_locks;
+    int32_t group_share_max_share_sessions, group_share_max_size;
 
     /* sockets */
     int32_t socket_request_max_bytes;

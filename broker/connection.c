@@ -30,6 +30,7 @@
 
 #include "broker/broker.h"
 #include "broker/connection_state.h"
+#include "broker/shares.h"
 #include "protocol/base/mem.h"
 #include "protocol/header.h"
 
@@ -163,6 +164,7 @@ void connection_destroy(struct connection *connection)
     struct list *node;
     while ((node = list_first(&connection->requests)))
         request_end(list_entry(node, struct request, link));
+    shares_connection_gone(broker->shares, connection);
     timer_cancel(broker->doors->timers, &connection->idle);
     list_remove(&connection->ready_link);
     list_remove(&connection->starving_link);

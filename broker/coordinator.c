@@ -27,6 +27,7 @@
 #include "broker/handle_groups.h"
 #include "broker/overrides.h"
 #include "broker/request.h"
+#include "broker/shares.h"
 #include "broker/transaction_coordinator.h"
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
@@ -42,6 +43,7 @@ struct coordinator {
     struct topic_view topics;
     struct text_list assignors;
     struct consumer_effects consumer_effects;
+    struct share_group_effects share_effects;
     struct list buckets[BUCKET_COUNT];
     struct list groups;
     size_t group_count;
@@ -285,12 +287,18 @@ static struct group *make_consumer(struct coordinator *coordinator, struct bytes
     return &consumer_group_create(id, &coordinator->owner, &coordinator->consumer_effects)->base;
 }
 
+static struct group *make_share(struct coordinator *coordinator, struct bytes id)
+{
+    return &share_group_create(id, &coordinator->owner, &coordinator->share_effects)->base;
+}
+
 static const struct kind {
     enum group_kind kind;
     struct group *(*make)(struct coordinator *coordinator, struct bytes id);
 } kinds[] = {
     { GROUP_CLASSIC, make_classic },
     { GROUP_CONSUMER, make_consumer },
+    { GROUP_SHARE, make_share },
 };
 
 static const struct kind *kind_find(unsigned number)
@@ -580,12 +588,14 @@ void coordinator_delete_group(
     coordinator_each_offset(coordinator, deletion.group, offset_delete, &deletion);
     unit_put(unit, STORE_GROUP, deletion.group, bytes_of(NULL, 0));
     members_delete(coordinator, unit, group);
+    shares_delete_group(coordinator->broker->shares, unit, deletion.group);
     transaction_coordinator_drop_offsets(coordinator->broker->transactions, unit, deletion.group);
 }
 
 void coordinator_drop_group(struct coordinator *coordinator, struct bytes id)
 {
     struct group *group = coordinator_group(coordinator, id);
+    shares_drop_group(coordinator->broker->shares, id);
     if (group)
         group_remove(coordinator, group);
 }
@@ -686,6 +696,7 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
         .topics = &coordinator->topics,
         .classic = &coordinator->effects,
     };
+    coordinator->share_effects = shares_group_effects(broker);
     coordinator->timer.fire = timer_fire;
     list_init(&coordinator->groups);
     list_init(&coordinator->commits);

@@ -3,7 +3,7 @@
 
 #include "protocol/base/check.h"
 
-enum { EPOCH = 2 };
+enum { EPOCH = 3 };
 
 static const struct feature table[] = {
     /* Of replicas that may lead again; there is one. */
@@ -12,7 +12,7 @@ static const struct feature table[] = {
     { "group.version", 0, 1, 1 },
     { "kraft.version", 0, 1, 1 },
     { "metadata.version", 7, 30, 30 },
-    { "share.version", 0, 1, 0 },
+    { "share.version", 0, 1, 1 },
     { "streams.version", 0, 1, 0 },
     /* 2: an epoch for each transaction (KIP-890). */
     { "transaction.version", 0, 2, 2 },

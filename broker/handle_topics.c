@@ -20,6 +20,7 @@
 #include "broker/broker.h"
 #include "broker/config_view.h"
 #include "broker/creation.h"
+#include "broker/shares.h"
 #include "processors/processors.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
@@ -402,6 +403,8 @@ static struct fault topic_delete(
     }
     int16_t code =
         request_error_of(unit_delete_topic(&commit->unit, request->broker->storage, topic));
+    if (!code)
+        shares_delete_topic(request->broker->shares, &commit->unit, &topic->id);
     return code ? (struct fault){ code, answer_error_text(code) } : no_fault;
 }
 

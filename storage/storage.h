@@ -280,6 +280,8 @@ void storage_set_producer_expiration(struct storage *storage, int64_t expire_ms)
     X(STORE_TRANSACTION_OFFSET, 20, "offsets of transactions that were not committed")             \
     /* group, member → its state (kinds that want it) */                                         \
     X(STORE_GROUP_MEMBER, 21, "members of groups")                                                 \
+    /* group, topic id, partition → what a share group has had */                                \
+    X(STORE_SHARE, 22, "what share groups have had")                                               \
     /* resource type, name → values set at run time */                                           \
     X(STORE_CONFIG, 24, "settings made at run time")                                               \
     /* processors: task → input positions and the rest of its frame */                           \

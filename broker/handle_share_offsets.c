@@ -1,0 +1,355 @@
+/*
+ * handle_share_offsets.c - DescribeShareGroupOffsets (0-1), AlterShareGroupOffsets (0) and
+ * DeleteShareGroupOffsets (0): where a share group is in each partition.
+ *
+ *   alter, delete: the group has no members → one unit with everything → answer when it is durable
+ *
+ * If the ring is full the request is parked and everything is looked at anew.
+ */
+#include <errno.h>
+
+#include "broker/answer.h"
+#include "broker/api.h"
+#include "broker/broker.h"
+#include "broker/commit.h"
+#include "broker/coordinator.h"
+#include "broker/shares.h"
+#include "protocol/codec.h"
+#include "protocol/error.h"
+#include "protocol/messages.h"
+
+/* The share group, or NULL. */
+static struct share_group *group_of(struct request *request, struct bytes id)
+{
+    struct share_group *group = share_group_of(coordinator_group(request->broker->coordinator, id));
+    if (group)
+        request_depends(request, group->base.lsn);
+    return group;
+}
+
+/* ---- DescribeShareGroupOffsets -------------------------------------------------------------- */
+
+static void partition_describe(struct request *request, struct bytes group,
+    const struct topic *topic, struct describe_share_group_offsets_response_partition *row)
+{
+    const struct log *log = topic ? topic_log(topic, row->partition_index) : NULL;
+    struct share_position position;
+    row->start_offset = row->lag = -1;
+    if (!log) {
+        row->error_code = KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+        row->error_message = answer_error_text(row->error_code);
+        return;
+    }
+    if (!shares_position(request->broker->shares, group, log, &position))
+        return;
+    request_depends(request, position.lsn);
+    row->start_offset = position.start;
+    row->lag = position.lag;
+    row->leader_epoch = log->leader_epoch;
+}
+
+/* What the request names. False: the request has failed (so below). */
+static bool topics_describe(struct request *request,
+    const struct describe_share_group_offsets_request_group *from,
+    struct describe_share_group_offsets_response_group *to)
+{
+    to->topics = answer_array(
+        request, &describe_share_group_offsets_response_topic_table, from->topics_count);
+    if (!to->topics)
+        return false;
+    for (int32_t t = 0; t < from->topics_count; t++) {
+        struct describe_share_group_offsets_response_topic *rows = &to->topics[to->topics_count++];
+        const struct describe_share_group_offsets_request_topic *named = &from->topics[t];
+        const struct topic *topic = answer_topic(request, named->topic_name, NULL);
+        rows->topic_name = named->topic_name;
+        if (topic)
+            rows->topic_id = topic->id;
+        rows->partitions = answer_array(request,
+            &describe_share_group_offsets_response_partition_table, named->partitions_count);
+        if (!rows->partitions)
+            return false;
+        for (int32_t p = 0; p < named->partitions_count; p++) {
+            struct describe_share_group_offsets_response_partition *row =
+                &rows->partitions[rows->partitions_count++];
+            row->partition_index = named->partitions[p];
+            partition_describe(request, from->group_id, topic, row);
+        }
+    }
+    return true;
+}
+
+struct rows_all {
+    struct request *request;
+    struct share_place *places; /* NULL: only counted */
+    size_t count;
+};
+
+static void rows_all_add(void *context, const struct uuid *topic, int32_t index)
+{
+    struct rows_all *all = context;
+    if (!storage_topic_by_id(all->request->broker->storage, topic))
+        return;
+    if (all->places)
+        all->places[all->count] = (struct share_place){ *topic, index };
+    all->count++;
+}
+
+/* Everything that the group has. */
+static bool all_describe(struct request *request, struct bytes group,
+    struct describe_share_group_offsets_response_group *to)
+{
+    struct shares *shares = request->broker->shares;
+    struct rows_all all = { .request = request };
+    shares_each(shares, group, rows_all_add, &all);
+    size_t count = all.count;
+    all.places = request_alloc(request, (count + 1) * sizeof(*all.places));
+    to->topics =
+        answer_array(request, &describe_share_group_offsets_response_topic_table, (int32_t)count);
+    struct describe_share_group_offsets_response_partition *rows = answer_array(
+        request, &describe_share_group_offsets_response_partition_table, (int32_t)count);
+    if (!all.places || !to->topics || !rows)
+        return false;
+    all.count = 0;
+    shares_each(shares, group, rows_all_add, &all);
+    for (size_t i = 0; i < count; i++) {
+        const struct share_place *place = &all.places[i];
+        const struct topic *topic = answer_topic(request, bytes_of(NULL, 0), &place->topic);
+        if (i == 0 || !uuid_equal(place->topic, place[-1].topic)) {
+            struct describe_share_group_offsets_response_topic *next =
+                &to->topics[to->topics_count++];
+            const char *name = answer_strdup(request, bytes_text(topic ? topic->name : ""));
+            if (!name)
+                return false;
+            next->topic_name = bytes_text(name);
+            next->topic_id = place->topic;
+            next->partitions = &rows[i];
+        }
+        to->topics[to->topics_count - 1].partitions_count++;
+        rows[i].partition_index = place->partition;
+        partition_describe(request, group, topic, &rows[i]);
+    }
+    return true;
+}
+
+void handle_describe_share_group_offsets(struct request *request)
+{
+    const struct describe_share_group_offsets_request *body = request->body;
+    struct describe_share_group_offsets_response *answer = request->answer;
+    answer->groups = answer_array(
+        request, &describe_share_group_offsets_response_group_table, body->groups_count);
+    if (!answer->groups)
+        return;
+    for (int32_t g = 0; g < body->groups_count; g++) {
+        const struct describe_share_group_offsets_request_group *from = &body->groups[g];
+        struct describe_share_group_offsets_response_group *to =
+            &answer->groups[answer->groups_count++];
+        to->group_id = from->group_id;
+        if (!group_of(request, from->group_id)) {
+            to->error_code = KAFKA_ERROR_GROUP_ID_NOT_FOUND;
+            to->error_message = answer_error_text(to->error_code);
+            continue;
+        }
+        if (!(from->topics ? topics_describe(request, from, to)
+                           : all_describe(request, from->group_id, to)))
+            return;
+    }
+    request_finish(request);
+}
+
+/* ---- what AlterShareGroupOffsets and DeleteShareGroupOffsets share -------------------------- */
+
+static void cancel(struct request *request)
+{
+    commit_forget(request->state);
+}
+
+static void committed(struct request *request)
+{
+    request->state = NULL;
+    request_finish(request);
+}
+
+/* Why the group's offsets can't be changed; NONE: they can. */
+static int16_t group_check(struct request *request, struct bytes id)
+{
+    const struct share_group *group = group_of(request, id);
+    if (!group)
+        return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
+    return group->member_count ? KAFKA_ERROR_NON_EMPTY_GROUP : KAFKA_ERROR_NONE;
+}
+
+/* Commits what stands in it. True: `*ret_lsn` was given to it and `committed` will run. */
+static bool commit_go(struct request *request, struct commit *commit,
+    void (*attempt)(struct request *request), int16_t *ret_code, uint64_t *ret_lsn)
+{
+    request->state = NULL;
+    *ret_code = KAFKA_ERROR_NONE;
+    if (commit->unit.put_count == 0) {
+        commit_drop(commit);
+        request_finish(request);
+        return false;
+    }
+    int status = commit_run(commit);
+    if (status == -EAGAIN) {
+        request_park(request, attempt);
+        return false;
+    }
+    if (status) {
+        *ret_code = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+        return false;
+    }
+    *ret_lsn = commit->unit.end_lsn;
+    request->state = commit;
+    return true;
+}
+
+/* ---- AlterShareGroupOffsets ----------------------------------------------------------------- */
+
+static void alter_attempt(struct request *request)
+{
+    const struct alter_share_group_offsets_request *body = request->body;
+    struct alter_share_group_offsets_response *answer = request->answer;
+    struct commit *commit = commit_create(request, committed);
+    uint64_t lsn;
+    int16_t code;
+    for (int32_t t = 0; t < body->topics_count; t++)
+        for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
+            struct alter_share_group_offsets_response_partition *row =
+                &answer->responses[t].partitions[p];
+            const struct topic *topic = answer_topic(request, body->topics[t].topic_name, NULL);
+            int64_t start = body->topics[t].partitions[p].start_offset;
+            row->error_code = KAFKA_ERROR_NONE;
+            if (!topic || !topic_log(topic, row->partition_index))
+                row->error_code = KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+            else if (start < 0)
+                row->error_code = KAFKA_ERROR_INVALID_REQUEST;
+            else
+                shares_move(&commit->unit, body->group_id, &topic->id, row->partition_index, start);
+            if (row->error_code)
+                row->error_message = answer_error_text(row->error_code);
+            if (topic)
+                answer->responses[t].topic_id = topic->id;
+        }
+    if (!commit_go(request, commit, alter_attempt, &code, &lsn)) {
+        if (!code)
+            return;
+        answer->error_code = code;
+        answer->responses_count = 0;
+        request_finish(request);
+        return;
+    }
+    for (int32_t t = 0; t < body->topics_count; t++)
+        for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
+            const struct alter_share_group_offsets_response_partition *row =
+                &answer->responses[t].partitions[p];
+            if (!row->error_code)
+                shares_moved(request->broker->shares, body->group_id,
+                    &answer->responses[t].topic_id, row->partition_index,
+                    body->topics[t].partitions[p].start_offset, lsn);
+        }
+}
+
+void handle_alter_share_group_offsets(struct request *request)
+{
+    const struct alter_share_group_offsets_request *body = request->body;
+    struct alter_share_group_offsets_response *answer = request->answer;
+    answer->error_code = group_check(request, body->group_id);
+    if (answer->error_code) {
+        answer->error_message = answer_error_text(answer->error_code);
+        request_finish(request);
+        return;
+    }
+    answer->responses =
+        answer_array(request, &alter_share_group_offsets_response_topic_table, body->topics_count);
+    if (!answer->responses)
+        return;
+    for (int32_t t = 0; t < body->topics_count; t++) {
+        struct alter_share_group_offsets_response_topic *rows =
+            &answer->responses[answer->responses_count++];
+        rows->topic_name = body->topics[t].topic_name;
+        rows->partitions = answer_array(request,
+            &alter_share_group_offsets_response_partition_table, body->topics[t].partitions_count);
+        if (!rows->partitions)
+            return;
+        for (int32_t p = 0; p < body->topics[t].partitions_count; p++)
+            rows->partitions[rows->partitions_count++].partition_index =
+                body->topics[t].partitions[p].partition_index;
+    }
+    request->cancel = cancel;
+    alter_attempt(request);
+}
+
+/* ---- DeleteShareGroupOffsets ---------------------------------------------------------------- */
+
+struct topic_forget {
+    struct request *request;
+    struct unit *unit;
+    const struct uuid *topic;
+    size_t count;
+};
+
+static void place_forget(void *context, const struct uuid *topic, int32_t index)
+{
+    struct topic_forget *forget = context;
+    const struct delete_share_group_offsets_request *body = forget->request->body;
+    if (!uuid_equal(*topic, *forget->topic))
+        return;
+    forget->count++;
+    shares_move(forget->unit, body->group_id, topic, index, -1);
+}
+
+static void delete_attempt(struct request *request)
+{
+    const struct delete_share_group_offsets_request *body = request->body;
+    struct delete_share_group_offsets_response *answer = request->answer;
+    struct shares *shares = request->broker->shares;
+    struct commit *commit = commit_create(request, committed);
+    uint64_t lsn;
+    int16_t code;
+    for (int32_t t = 0; t < answer->responses_count; t++) {
+        struct delete_share_group_offsets_response_topic *row = &answer->responses[t];
+        const struct topic *topic = answer_topic(request, row->topic_name, NULL);
+        struct topic_forget forget = { .request = request, .unit = &commit->unit };
+        row->error_code = KAFKA_ERROR_NONE;
+        if (topic) {
+            row->topic_id = topic->id;
+            forget.topic = &row->topic_id;
+            shares_each(shares, body->group_id, place_forget, &forget);
+        }
+        if (forget.count == 0) {
+            row->error_code = KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+            row->error_message = bytes_text("There is no offset information to delete.");
+        }
+    }
+    if (!commit_go(request, commit, delete_attempt, &code, &lsn)) {
+        if (!code)
+            return;
+        answer->error_code = code;
+        answer->responses_count = 0;
+        request_finish(request);
+        return;
+    }
+    for (int32_t t = 0; t < answer->responses_count; t++)
+        if (!answer->responses[t].error_code)
+            shares_forgot(shares, body->group_id, &answer->responses[t].topic_id, lsn);
+}
+
+void handle_delete_share_group_offsets(struct request *request)
+{
+    const struct delete_share_group_offsets_request *body = request->body;
+    struct delete_share_group_offsets_response *answer = request->answer;
+    answer->error_code = group_check(request, body->group_id);
+    if (answer->error_code) {
+        answer->error_message = answer_error_text(answer->error_code);
+        request_finish(request);
+        return;
+    }
+    answer->responses =
+        answer_array(request, &delete_share_group_offsets_response_topic_table, body->topics_count);
+    if (!answer->responses)
+        return;
+    for (int32_t t = 0; t < body->topics_count; t++)
+        answer->responses[answer->responses_count++].topic_name = body->topics[t].topic_name;
+    request->cancel = cancel;
+    delete_attempt(request);
+}
