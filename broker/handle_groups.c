@@ -315,7 +315,8 @@ static bool describe_members(struct request *request, const struct classic_group
         const struct classic_member *member = list_entry(node, struct classic_member, link);
         struct bytes nothing = bytes_of("", 0);
         CHECK(one); /* member_count counts the list */
-        struct bytes assignment = stable && member->assignment.data ? member->assignment : nothing;
+        /* Between two generations: that of the one before, as Kafka tells. */
+        struct bytes assignment = member->assignment.data ? member->assignment : nothing;
         if (!keep_text(request, member->id, &one->member_id) ||
             !keep_text(request, member->instance_id, &one->group_instance_id) ||
             !keep_text(request, member->client_id, &one->client_id) ||

@@ -84,8 +84,6 @@ RULES = [
          "CreateTopics", r".*\.TopicId", lambda kafka: kafka != "zero", "zero"),
     Rule("Offsets inside of a batch that are not 0, 1, 2 ... are put right; Kafka does so for compressed batches only.",
          "Fetch", r".*\.records\[\d\]\.off", lambda kafka: kafka in (0, 1), scenario="produce_wrong_batches"),
-    Rule("Between two generations nobody has an assignment; Kafka shows that of the generation before.",
-         "DescribeGroups", r".*\.MemberAssignment", "all", ""),
     Rule("An empty group.instance.id is refused as other bad ones are; Kafka lets it in.",
          "JoinGroup", r"\..*", ours=lambda ours: ours in (42, "", None, -1, 0), scenario="empty_instance"),
     Rule("A feature whose level says how Kafka's brokers keep something (its metadata log, replicas, share and streams "

@@ -2,7 +2,7 @@
 
     KAFKA_LIBS=DIR oracle.py                        all scenarios; exit 1 when a difference is not explained
     KAFKA_LIBS=DIR oracle.py --record               and Kafka's answers become recorded/*.jsonl.gz
-    oracle.py --kafka HOST:PORT [--ours HOST:PORT] SCENARIO...      while working on one: a name or its beginning
+    oracle.py --kafka HOST:PORT [--ours HOST:PORT] SCENARIO...      while working on one: a name, its beginning, a family
 
 KAFKA_LIBS is a directory with the jars of Apache Kafka 4.3 (README.md). A scenario is a function of a Pair; it sees
 Kafka's answers. replay.py plays the recorded ones without Java.
@@ -28,13 +28,14 @@ import harness  # noqa: E402
 import play  # noqa: E402
 import sides  # noqa: E402
 
-FAMILIES = ["basics", "topics", "records", "offsets", "groups", "configs", "admin", "transactions"]
+FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "configs", "admin",
+            "transactions"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 # Of both brokers. Few internal partitions and no waiting for members: times are not compared.
 SETTINGS = {"node.id": 1, "num.partitions": 4, "group.initial.rebalance.delay.ms": 0,
-            "group.min.session.timeout.ms": 1000, "log.retention.check.interval.ms": 36000000}
+            "group.min.session.timeout.ms": 1000, "group.max.size": 4, "log.retention.check.interval.ms": 36000000}
 KAFKA_SETTINGS = {
     "log.initial.task.delay.ms": 36000000,  # the records' times are long ago, and retention would take them
     "process.roles": "broker,controller", "inter.broker.listener.name": "PLAINTEXT",
@@ -287,7 +288,8 @@ def main():
     for family in FAMILIES:
         if (HERE / f"scenarios_{family}.py").exists():
             importlib.import_module(f"scenarios_{family}")
-    names = [name for name in _scenarios if not options.names or any(name.startswith(n) for n in options.names)]
+    names = [name for name in _scenarios if not options.names or any(
+        name.startswith(n) or _scenarios[name][0] == n for n in options.names)]
     if options.kafka:
         host, port = options.kafka.split(":")
     else:
