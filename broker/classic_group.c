@@ -352,13 +352,15 @@ static void sync_answer(struct classic_group *group, struct classic_member *memb
     group->effects->sync(group->effects->context, &group->base, token, &answer);
 }
 
-/* Whoever waits for this member hears `error`. */
+/* Whoever waits for this member hears `error`; who is no member any more has no id either. */
 static void member_refuse(struct classic_group *group, struct classic_member *member, int16_t error)
 {
     if (member->join_token) {
         void *token = member->join_token;
         member->join_token = NULL;
-        join_refuse(group, token, error, text_of(member->id));
+        struct bytes id =
+            error == KAFKA_ERROR_UNKNOWN_MEMBER_ID ? (struct bytes){ 0 } : text_of(member->id);
+        join_refuse(group, token, error, id);
     }
     sync_answer(group, member, error);
 }
@@ -617,13 +619,19 @@ static void members_expire_unsynced(struct classic_group *group, int64_t now)
         rebalance_begin(group, now);
 }
 
-static void member_remove(struct classic_group *group, struct classic_member *member, int64_t now)
+/* Somebody is not there any more. */
+static void rebalance_go_on(struct classic_group *group, int64_t now)
 {
-    member_drop(group, member, KAFKA_ERROR_UNKNOWN_MEMBER_ID);
     if (group->state == CLASSIC_STABLE || group->state == CLASSIC_COMPLETING)
         rebalance_begin(group, now);
     else
         join_try_complete(group, now);
+}
+
+static void member_remove(struct classic_group *group, struct classic_member *member, int64_t now)
+{
+    member_drop(group, member, KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    rebalance_go_on(group, now);
 }
 
 /* ---- join ---- */
@@ -662,6 +670,12 @@ static void rebalance_or_complete(struct classic_group *group, int64_t now)
         rebalance_begin(group, now);
 }
 
+static void timeouts_set(struct classic_member *member, const struct classic_join *join)
+{
+    member->session_timeout_ns = join->session_timeout_ms * NS_PER_MS;
+    member->rebalance_timeout_ns = join->rebalance_timeout_ms * NS_PER_MS;
+}
+
 static void member_rejoin(
     struct classic_member *member, const struct classic_join *join, void *token, int64_t now)
 {
@@ -671,8 +685,7 @@ static void member_rejoin(
     if (member->join_token)
         member_refuse(group, member, KAFKA_ERROR_REBALANCE_IN_PROGRESS);
     protocols_set(member, join);
-    member->session_timeout_ns = join->session_timeout_ms * NS_PER_MS;
-    member->rebalance_timeout_ns = join->rebalance_timeout_ms * NS_PER_MS;
+    timeouts_set(member, join);
     member_heard(member, now);
     member->join_token = token;
     member->joined = true;
@@ -696,12 +709,16 @@ static void static_replace(
     member_count_bytes(member);
     if (leads)
         text_set(&group->leader, mem_strdup(id));
-    bool same = protocols_same(member, join);
+    protocols_set(member, join);
+    /* What it wants to read may have changed: that is for the leader to see. */
+    const char *chosen = protocol_choose(group);
+    bool same = chosen && group->protocol_name && strcmp(chosen, group->protocol_name) == 0;
     if (group->state != CLASSIC_STABLE || !same) {
         mem_free(old_id);
         member_rejoin(member, join, token, now);
         return;
     }
+    timeouts_set(member, join);
     member_heard(member, now);
     int16_t error = group_persist(&group->base);
     if (error) {
@@ -799,6 +816,25 @@ static void join_known(
     join_answer(group, member);
 }
 
+/* group.max.size. While a group rebalances those count who have joined, and who comes too late may
+ * be one of the generation before: then it is out. */
+static bool has_room(struct classic_group *group, const struct classic_join *join, int64_t now)
+{
+    struct classic_member *member = join->member_id.len
+                                        ? classic_group_member(group, join->member_id)
+                                        : instance_find(group, join->instance_id);
+    if (group->state != CLASSIC_PREPARING)
+        return member || group->member_count < group->limits->members_max;
+    size_t joined = 0;
+    list_foreach (node, &group->members)
+        joined += list_entry(node, struct classic_member, link)->joined;
+    if ((member && member->joined) || joined < group->limits->members_max)
+        return true;
+    if (member)
+        member_remove(group, member, now);
+    return false;
+}
+
 static void classic_join(
     struct group *base, const struct classic_join *join, void *token, int64_t now)
 {
@@ -813,11 +849,8 @@ static void classic_join(
         join_refuse(group, token, KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL, join->member_id);
         return;
     }
-    bool is_new = unknown ? !instance_find(group, join->instance_id)
-                          : !classic_group_member(group, join->member_id);
-    if ((is_new && group->member_count >= group->limits->members_max) ||
-        join_is_too_much(group, join)) {
-        join_refuse(group, token, KAFKA_ERROR_GROUP_MAX_SIZE_REACHED, join->member_id);
+    if (!has_room(group, join, now) || join_is_too_much(group, join)) {
+        join_refuse(group, token, KAFKA_ERROR_GROUP_MAX_SIZE_REACHED, (struct bytes){ 0 });
         return;
     }
     if (unknown)
@@ -950,9 +983,10 @@ static int16_t classic_leave(
 {
     struct classic_group *group = own(base);
     struct classic_pending *pending = pending_find(group, member_id);
+    (void)now; /* what follows is for classic_left: several may leave at once */
     if (pending && !instance_id.data) {
         pending_remove(group, pending);
-        join_try_complete(group, now);
+        group->somebody_left = true; /* Kafka, too, rebalances then */
         return KAFKA_ERROR_NONE;
     }
     struct classic_member *member;
@@ -965,8 +999,17 @@ static int16_t classic_leave(
         if (error)
             return error;
     }
-    member_remove(group, member, now);
+    member_drop(group, member, KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    group->somebody_left = true;
     return KAFKA_ERROR_NONE;
+}
+
+static void classic_left(struct group *base, int64_t now)
+{
+    struct classic_group *group = own(base);
+    if (group->somebody_left)
+        rebalance_go_on(group, now);
+    group->somebody_left = false;
 }
 
 /* A simple consumer (generation -1 and no member) may commit while nobody is a member. The producer
@@ -1245,5 +1288,6 @@ static const struct group_operations operations = {
     .sync = classic_sync,
     .heartbeat = classic_heartbeat,
     .leave = classic_leave,
+    .left = classic_left,
     .forget_token = classic_forget_token,
 };

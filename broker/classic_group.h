@@ -117,8 +117,9 @@ struct classic_group {
     size_t member_count;
     struct heap_node timer; /* of the state: initial delay, rebalance, pending syncs */
     int64_t initial_remaining_ns;
-    bool initial;      /* the delayed first join of an empty group */
-    bool member_added; /* since the initial timer was last set */
+    bool initial;       /* the delayed first join of an empty group */
+    bool member_added;  /* since the initial timer was last set */
+    bool somebody_left; /* in the request that is being handled */
     const struct classic_limits *limits;
     const struct classic_effects *effects;
 };

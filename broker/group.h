@@ -115,8 +115,10 @@ struct group_operations {
     void (*sync)(struct group *group, const struct classic_sync *sync, void *token, int64_t now);
     int16_t (*heartbeat)(struct group *group, struct bytes member_id, struct bytes instance_id,
         int32_t generation, int64_t now);
+    /* Several may leave in one request; after the last of them `left` (NULL: nothing to do). */
     int16_t (*leave)(
         struct group *group, struct bytes member_id, struct bytes instance_id, int64_t now);
+    void (*left)(struct group *group, int64_t now);
     /* Whoever waits with this token is gone. */
     void (*forget_token)(struct group *group, const void *token);
 };

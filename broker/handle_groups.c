@@ -266,6 +266,14 @@ static int16_t leave_one(struct request *request, struct bytes group_id, struct 
     return error;
 }
 
+/* What follows when all of them have left. */
+static void leave_ends(struct request *request, struct bytes group_id)
+{
+    struct group *group = coordinator_group(request->broker->coordinator, group_id);
+    if (group && group->operations->left)
+        group->operations->left(group, now_of(request));
+}
+
 void handle_leave_group(struct request *request)
 {
     const struct leave_group_request *body = request->body;
@@ -278,6 +286,7 @@ void handle_leave_group(struct request *request)
     if (request->version < 3) {
         answer->error_code =
             leave_one(request, body->group_id, body->member_id, (struct bytes){ 0 });
+        leave_ends(request, body->group_id);
         request_finish(request);
         return;
     }
@@ -294,6 +303,7 @@ void handle_leave_group(struct request *request)
         answer->members[i].error_code = leave_one(request, body->group_id,
             body->members[i].member_id, body->members[i].group_instance_id);
     }
+    leave_ends(request, body->group_id);
     request_finish(request);
 }
 

@@ -310,19 +310,63 @@ TEST(classic_group, who_joins_and_never_syncs_is_dropped)
     world_done(&w);
 }
 
+static const char *leave(struct world *w, const char *id)
+{
+    return error_name(w->group->base.operations->leave(
+        &w->group->base, bytes_text(id), (struct bytes){ 0 }, w->now));
+}
+
+static void left(struct world *w)
+{
+    w->group->base.operations->left(&w->group->base, w->now);
+}
+
 TEST(classic_group, the_last_one_to_leave_empties_the_group)
 {
     struct world w;
     stable_pair(&w);
-    cr_assert_eq(
-        w.group->base.operations->leave(&w.group->base, bytes_text("a-1"), maybe(NULL), w.now), 0);
-    cr_assert_eq(
-        w.group->base.operations->leave(&w.group->base, bytes_text("b-2"), maybe(NULL), w.now), 0);
+    cr_assert_str_eq(leave(&w, "a-1"), "NONE");
+    left(&w);
+    cr_assert_str_eq(leave(&w, "b-2"), "NONE");
+    left(&w);
     expect(&w, "0: kept: Empty, generation 2\n");
     cr_assert_eq(w.group->state, CLASSIC_EMPTY);
-    cr_assert_eq(
-        w.group->base.operations->leave(&w.group->base, bytes_text("b-2"), maybe(NULL), w.now),
-        KAFKA_ERROR_UNKNOWN_MEMBER_ID);
+    cr_assert_str_eq(leave(&w, "b-2"), "UNKNOWN_MEMBER_ID");
+    left(&w);
+    expect(&w, "");
+    world_done(&w);
+}
+
+TEST(classic_group, who_leaves_with_others_does_not_join_a_last_time)
+{
+    struct world w;
+    stable_pair(&w);
+    join(&w, (struct who){ "b", "b-2", RANGE, .metadata = "new" });
+    cr_assert_str_eq(leave(&w, "a-1"), "NONE");
+    cr_assert_str_eq(leave(&w, "b-2"), "NONE");
+    left(&w);
+    expect(&w, "0: b joined: UNKNOWN_MEMBER_ID, id \n"
+               "0: kept: Empty, generation 2\n");
+    world_done(&w);
+}
+
+TEST(classic_group, of_a_full_group_those_are_in_who_joined_first)
+{
+    struct world w;
+    stable_pair(&w);
+    w.limits.members_max = 2;
+    join(&w, (struct who){ "c", "", RANGE });
+    expect(&w, "0: c joined: GROUP_MAX_SIZE_REACHED, id \n");
+    join(&w, (struct who){ "a", "a-1", RANGE });
+    join(&w, (struct who){ "c", "", RANGE });
+    expect(&w, "");
+    join(&w, (struct who){ "d", "", RANGE });
+    expect(&w, "0: d joined: GROUP_MAX_SIZE_REACHED, id \n");
+    join(&w, (struct who){ "b", "b-2", RANGE });
+    expect(&w, "0: kept: CompletingRebalance, generation 2\n"
+               "0: a joined: a-1, generation 2, range, leader a-1, of a-1=a c-3=c\n"
+               "0: c joined: c-3, generation 2, range, leader a-1\n"
+               "0: b joined: GROUP_MAX_SIZE_REACHED, id \n");
     world_done(&w);
 }
 
@@ -355,6 +399,10 @@ TEST(classic_group, a_static_member_comes_back_without_a_rebalance)
                "0: A joined: i1-2, generation 1, range, leader i1-2, skip assignment, of i1-2=a\n");
     synced(&w, "A", "i1-2", 1, NULL, 0);
     expect(&w, "0: A synced: p0\n");
+    join(&w, (struct who){ "A", "", "i1", RANGE, .version = 9, .metadata = "other" });
+    expect(&w,
+        "0: kept: Stable, generation 1\n"
+        "0: A joined: i1-3, generation 1, range, leader i1-3, skip assignment, of i1-3=other\n");
     cr_assert_eq(w.group->base.operations->heartbeat(
                      &w.group->base, bytes_text("i1-1"), bytes_text("i1"), 1, w.now),
         KAFKA_ERROR_FENCED_INSTANCE_ID);
@@ -538,9 +586,8 @@ TEST(classic_group, members_end_where_their_memory_does)
     cr_assert_geq(joined, 10);
     cr_assert_leq(w.owner.bytes, w.owner.bytes_max);
     size_t full = w.owner.bytes;
-    cr_assert_eq(w.group->base.operations->leave(
-                     &w.group->base, bytes_text("a0-1"), (struct bytes){ 0 }, w.now),
-        KAFKA_ERROR_NONE);
+    cr_assert_str_eq(leave(&w, "a0-1"), "NONE");
+    left(&w);
     cr_assert_leq(w.owner.bytes, full - 2000);
     world_done(&w);
 }

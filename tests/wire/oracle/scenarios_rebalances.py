@@ -143,15 +143,13 @@ def leader_leaves_while_it_joins(both):
     group.gather("a", "b", "c")
     waiting = group.come("a", protocols=[{"Name": "range", "Metadata": reads("z")}])
     group.seen(PREPARING, 3)
+    group.leave("c")
     group.leave("a")
     both.receive(waiting)
-    group.seen(PREPARING, 2)
-    first, second = group.come("c"), group.come("b")
-    group.told("c", first)
-    group.told("b", second)
-    group.seen(COMPLETING, 2)
-    group.syncs("b", "bc")
-    group.syncs("c", "bc")
+    group.seen(PREPARING, 1)
+    group.enter("b")
+    group.seen(COMPLETING, 1)
+    group.syncs("b", "b")
 
 
 @scenario
@@ -331,6 +329,10 @@ def member_id_required(both, v):
     group.leave("b")
     join(both, v, group.name, member=second, conn="b")
     group.enter("a")
+    group.id["c"] = join(both, v, group.name, conn="c")["MemberId"]
+    group.leave("c")
+    group.seen(PREPARING, 1)                    # even that
+    group.enter("a")
     third = join(both, v, group.name, conn="c")["MemberId"]
     group.seen(COMPLETING, 1)
     group.syncs("a", "a")
@@ -433,17 +435,18 @@ def group_is_full(both, v):
 @scenario
 def group_is_full_while_it_rebalances(both):
     """Then those are in who joined first."""
-    group = Group(both)
-    group.gather("a", "b", "c", "d", RebalanceTimeoutMs=1500)
-    number = group.come("a", RebalanceTimeoutMs=1500)
+    group, soon = Group(both), {"RebalanceTimeoutMs": 1000}
+    group.gather("a", "b", "c", "d", **soon)
+    number = group.come("a", **soon)
     group.seen(PREPARING, 4)
-    late = group.come("e", RebalanceTimeoutMs=1500)
+    late = group.come("e", **soon)
     group.seen(PREPARING, 5)
-    second, third = group.come("b", RebalanceTimeoutMs=1500), group.come("c", RebalanceTimeoutMs=1500)
+    join(both, 9, group.name, conn="f")
+    second, third = group.come("b", **soon), group.come("c", **soon)
     for conn, one in (("b", second), ("c", third), ("a", number), ("e", late)):
         group.told(conn, one)
     group.seen(COMPLETING, 4)
-    group.beat("d")
+    both.ask("Heartbeat", 4, {"GroupId": group.name, "MemberId": group.id["d"], "GenerationId": group.generation}, "x")
 
 
 # ---- time ------------------------------------------------------------------------------------------
@@ -530,13 +533,17 @@ def static_member_comes_back(both, v):
         group.syncs(conn, **static(instance))
         group.syncs(conn, MemberId=old[conn], **static(instance))
         group.syncs(conn, MemberId=old[conn])
-    changed = [{"Name": "range", "Metadata": reads("new")}]
+    changed = [{"Name": "range", "Metadata": reads("new")}, PROTOCOLS[1]]
     number = join(both, v, group.name, conn="b", protocols=changed, send=True, **static("s2"))
-    group.seen(None if v == 9 else PREPARING, 2)
-    if v < 9:
-        group.told("a", group.come("a", **static("s1")))
+    group.seen(STABLE, 2)
     group.told("b", number)
-    group.seen(members=2)
+    both.close("b")
+    join(both, v, group.name, conn="d", protocols=[{"Name": "third", "Metadata": ""}], **static("s2"))
+    number = join(both, v, group.name, conn="c", protocols=PROTOCOLS[1:], send=True, **static("s2"))
+    group.seen(PREPARING, 2)                    # another protocol is chosen
+    group.told("a", group.come("a", **static("s1")))
+    group.told("b", number)
+    group.seen(COMPLETING, 2)
 
 
 @scenario
@@ -554,7 +561,8 @@ def static_member_is_replaced_while_it_waits(both):
         group.told(conn, one)
     group.seen(COMPLETING, 3)
     late = group.syncs("d", send=True, **static("s1"))
-    group.beat("d", **static("s1"))
+    both.ask("Heartbeat", 4, {"GroupId": group.name, "MemberId": group.id["d"], "GroupInstanceId": "s1",
+                              "GenerationId": group.generation}, "x")
     again = join(both, 9, group.name, conn="e", send=True, **static("s1"))
     both.receive(late)
     group.seen(None, 3)
