@@ -58,6 +58,7 @@ struct lookup {
     struct list link; /* in walk->lookups */
     struct walk *walk;
     struct list_offsets_response_partition_response *row;
+    int64_t visible_end; /* where this client's records end */
 };
 
 static void walk_on(struct walk *walk);
@@ -66,7 +67,9 @@ static void row_found(struct lookup *lookup, int status)
 {
     struct list_offsets_response_partition_response *row = lookup->row;
     row->error_code = request_error_of(status);
-    if (status)
+    /* The greatest time of all records may be one that this client does not see yet: then none is
+     * told, as Kafka does. */
+    if (status || lookup->find.offset >= lookup->visible_end)
         return;
     row->timestamp = lookup->find.timestamp_ms;
     row->offset = lookup->find.offset;
@@ -100,10 +103,12 @@ static void lookup_start(struct walk *walk, struct log *log, int64_t timestamp,
 {
     const struct list_offsets_request *body = walk->request->body;
     struct lookup *lookup = mem_zalloc(1, sizeof(*lookup));
+    bool max = timestamp == AT_MAX_TIMESTAMP;
+    lookup->visible_end = partition_visible_end(log, body->isolation_level);
     lookup->find = (struct log_find_time){ .log = log,
         .target_ms = timestamp,
-        .max = timestamp == AT_MAX_TIMESTAMP,
-        .end_offset = partition_visible_end(log, body->isolation_level),
+        .max = max,
+        .end_offset = max ? log->high_watermark : lookup->visible_end,
         .done = lookup_done };
     lookup->walk = walk;
     lookup->row = row;

@@ -325,7 +325,11 @@ static bool membership_is_good(
 {
     struct producer_state known;
     const struct batch_view *view = &part->preparation->view;
-    int16_t code = membership_fault(request, part);
+    /* First what the log knows: a newer epoch fences whatever the transactional id is. */
+    int16_t code =
+        log_producer(log, view->producer_id, &known) && known.epoch > view->producer_epoch
+            ? KAFKA_ERROR_INVALID_PRODUCER_EPOCH
+            : membership_fault(request, part);
     if (code) {
         row_refuse(part->row, code, answer_error_text(code));
         return false;

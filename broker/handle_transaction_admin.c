@@ -115,7 +115,7 @@ void handle_describe_transactions(struct request *request)
 /* ---- ListTransactions ---------------------------------------------------------------------- */
 
 struct filter {
-    uint32_t states; /* bits; none: all */
+    uint32_t states; /* bits; counts if the request names any, known or not */
     const struct list_transactions_request *body;
     int64_t now_ms;
     bool by_pattern;
@@ -182,7 +182,7 @@ static bool filter_has_producer(const struct filter *filter, int64_t id)
 static bool filter_takes(const struct filter *filter, const struct transaction *transaction)
 {
     const struct transaction_fields *now = &transaction->now;
-    if (filter->states && !(filter->states & (1U << now->state)))
+    if (filter->body->state_filters_count > 0 && !(filter->states & (1U << now->state)))
         return false;
     if (!filter_has_producer(filter, now->producer_id))
         return false;

@@ -29,7 +29,7 @@ import play  # noqa: E402
 import sides  # noqa: E402
 
 FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "configs", "admin",
-            "transactions"]
+            "transactions", "zombies", "timeouts"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -43,7 +43,8 @@ KAFKA_SETTINGS = {
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "offsets.topic.replication.factor": 1, "offsets.topic.num.partitions": 1,
     "transaction.state.log.replication.factor": 1, "transaction.state.log.min.isr": 1,
-    "transaction.state.log.num.partitions": 1, "share.coordinator.state.topic.replication.factor": 1,
+    "transaction.state.log.num.partitions": 1, "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200,
+    "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
 }
 _scenarios = {}             # name: (family, function, versions' API or None)

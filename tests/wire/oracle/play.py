@@ -20,7 +20,7 @@ import explained
 import sides
 
 RECORDED = pathlib.Path(__file__).resolve().parent / "recorded"
-UNTIL_S = 3
+UNTIL_S = 10
 
 
 class Report:
@@ -36,6 +36,14 @@ class Report:
                 self.used[rule] = self.used.get(rule, 0) + 1
             else:
                 self.unexplained.append((scenario, name, path, kafka, ours, step.get("q")))
+
+    def include(self, other):
+        """What another one has counted is of this one, too."""
+        for mine, others in ((self.pairs, other.pairs), (self.used, other.used)):
+            for key, count in others.items():
+                mine[key] = mine.get(key, 0) + count
+        self.unexplained += other.unexplained
+        self.scenarios += other.scenarios
 
     @property
     def count(self):

@@ -433,56 +433,6 @@ def group_is_full(both, v):
 
 
 @scenario
-def group_is_full_while_it_rebalances(both):
-    """Then those are in who joined first."""
-    group, soon = Group(both), {"RebalanceTimeoutMs": 1000}
-    group.gather("a", "b", "c", "d", **soon)
-    number = group.come("a", **soon)
-    group.seen(PREPARING, 4)
-    late = group.come("e", **soon)
-    group.seen(PREPARING, 5)
-    join(both, 9, group.name, conn="f")
-    second, third = group.come("b", **soon), group.come("c", **soon)
-    for conn, one in (("b", second), ("c", third), ("a", number), ("e", late)):
-        group.told(conn, one)
-    group.seen(COMPLETING, 4)
-    both.ask("Heartbeat", 4, {"GroupId": group.name, "MemberId": group.id["d"], "GenerationId": group.generation}, "x")
-
-
-# ---- time ------------------------------------------------------------------------------------------
-
-@scenario
-def sessions_expire(both):
-    """Of one that says nothing any more: the group becomes empty, and it is known to nobody."""
-    group = Group(both)
-    group.enter("a", SessionTimeoutMs=1000)
-    group.syncs("a", "a")
-    pending = join(both, 9, group.name, conn="b", SessionTimeoutMs=1000)["MemberId"]
-    group.seen(EMPTY)
-    group.beat("a")
-    group.syncs("a", "a")
-    join(both, 9, group.name, member=group.id["a"])
-    group.id["b"] = pending
-    group.leave("b")
-
-
-@each_version("JoinGroup", low=8)
-def rebalances_end(both, v):
-    """Who does not join again in its time is out, even if it beats; who does not sync in its time, too."""
-    group = Group(both, v=v)
-    group.gather("a", "b", RebalanceTimeoutMs=1000)
-    number = group.come("a", RebalanceTimeoutMs=1000, protocols=[{"Name": "range", "Metadata": reads("new")}])
-    group.seen(PREPARING, 2)
-    group.beat("b")
-    group.told("a", number)
-    group.seen(COMPLETING, 1)
-    group.beat("b")
-    group.seen(EMPTY)                           # "a" has not synced
-    group.beat("a")
-    group.syncs("a", "a")
-
-
-@scenario
 def connection_ends_while_a_join_waits(both):
     """The member stays until its session ends."""
     group = Group(both)
