@@ -76,9 +76,13 @@ RULES = [
     Rule("A duplicate of an idempotent producer is answered as it was the first time; Kafka says its greatest "
          "CreateTime as if it were the time of appending.",
          "Produce", r".*\.LogAppendTimeMs", lambda kafka: kafka != -1, -1),
+    Rule("A producer of version 2 that a newer instance has fenced hears PRODUCER_FENCED of its EndTxn; Kafka takes "
+         "its epoch for that of a retry and tells it the newer instance's.",
+         "EndTxn", r"\.(ErrorCode|ProducerId|ProducerEpoch)", scenario="fenced_in_the_middle"),
     Rule("Records under a transactional id that is not their producer's, or of no producer, are refused "
          "(INVALID_PRODUCER_ID_MAPPING); Kafka does not look while a transaction is open on the partition.",
-         "Produce", r".*\.(ErrorCode|BaseOffset|LogStartOffset|LogAppendTimeMs)", scenario="stranger_in_an_open|transactions_of_nobody"),
+         "Produce", r".*\.(ErrorCode|BaseOffset|LogStartOffset|LogAppendTimeMs)",
+         scenario="stranger_in_an_open|transactions_of_nobody"),
     Rule("A leader epoch below -1 is no epoch: Kafka takes it for one before the first.",
          "OffsetForLeaderEpoch", r".*\.(LeaderEpoch|EndOffset)", lambda kafka: kafka in (-2, 0), -1),
     Rule("Values of configuration are shown without the blanks around them.",

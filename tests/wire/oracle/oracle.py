@@ -2,7 +2,7 @@
 
     KAFKA_LIBS=DIR oracle.py                        all scenarios; exit 1 when a difference is not explained
     KAFKA_LIBS=DIR oracle.py --record               and Kafka's answers become recorded/*.jsonl.gz
-    oracle.py --kafka HOST:PORT [--ours HOST:PORT] SCENARIO...      while working on one: a name, its beginning, a family
+    oracle.py --kafka HOST:PORT [--ours HOST:PORT] SCENARIO...      while working on one: its name or family
 
 KAFKA_LIBS is a directory with the jars of Apache Kafka 4.3 (README.md). A scenario is a function of a Pair; it sees
 Kafka's answers. replay.py plays the recorded ones without Java.
