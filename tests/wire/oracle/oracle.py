@@ -81,7 +81,7 @@ class Pair:
     def step(self, step):
         """Kafka has answered (step["a"]) or needs not: record, and ours."""
         self.steps.append(step)
-        found = play.play(self.ours, step, self.pending)
+        found = play.play(self.ours, self.name, step, self.pending)
         if found is not None:
             if "receive" in step:
                 step = {**self.sent.pop(step["receive"])[0], **step}

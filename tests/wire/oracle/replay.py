@@ -30,7 +30,7 @@ def replay(side, path, report):
         side.begin(f"-{number:05x}")
         sent, pending = {}, {}
         for step in steps:
-            found = play.play(side, step, pending)
+            found = play.play(side, name, step, pending)
             if "send" in step:
                 sent[step["send"]] = step
             if found is not None:
