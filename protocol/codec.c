@@ -26,7 +26,7 @@
 
 static const uint8_t empty_run[1];
 
-/* Bytes of a number on the wire, which are also its bytes in C; 0 for what has a length. */
+/* field_width */
 static const uint8_t widths[] = {
     [FIELD_BOOL] = 1,
     [FIELD_INT8] = 1,
@@ -41,6 +41,11 @@ static const uint8_t widths[] = {
 };
 _Static_assert(
     sizeof(bool) == 1 && sizeof(double) == 8 && sizeof(struct uuid) == 16, "as widths[]");
+
+size_t field_width(const struct field *field)
+{
+    return field->type < ARRAY_COUNT(widths) ? widths[field->type] : 0;
+}
 
 static void *member_of(const struct field *field, void *base)
 {

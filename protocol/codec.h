@@ -91,6 +91,10 @@ struct field {
     bool array, initial_null, never_flexible;
 };
 
+/* Bytes of a number (of an element of an array) on the wire, which are also its bytes in C; 0 for
+ * what has a length, and for a struct. */
+size_t field_width(const struct field *field);
+
 struct struct_table {
     const char *name; /* Kafka's */
     const struct field *fields;

@@ -33,21 +33,11 @@ typedef void (*place_fn)(void *context, const struct place *place);
 
 static size_t size_of(const struct field *field)
 {
-    static const size_t sizes[] = {
-        [FIELD_BOOL] = 1,
-        [FIELD_INT8] = 1,
-        [FIELD_INT16] = 2,
-        [FIELD_UINT16] = 2,
-        [FIELD_INT32] = 4,
-        [FIELD_UINT32] = 4,
-        [FIELD_INT64] = 8,
-        [FIELD_FLOAT64] = 8,
-        [FIELD_UUID] = sizeof(struct uuid),
-        [FIELD_STRING] = sizeof(struct bytes),
-        [FIELD_BYTES] = sizeof(struct bytes),
-        [FIELD_RECORDS] = sizeof(struct records),
-    };
-    return field->type == FIELD_STRUCT ? field->child->size : sizes[field->type];
+    if (field->type == FIELD_STRUCT)
+        return field->child->size;
+    size_t width = field_width(field);
+    size_t run = field->type == FIELD_RECORDS ? sizeof(struct records) : sizeof(struct bytes);
+    return width ? width : run;
 }
 
 static bool is_pointer(const struct field *field)

@@ -50,16 +50,6 @@ static void walk_struct(struct walk *walk, const struct struct_table *table);
 
 static void walk_value(struct walk *walk, const struct field *field, bool compact)
 {
-    static const uint8_t widths[] = { [FIELD_BOOL] = 1,
-        [FIELD_INT8] = 1,
-        [FIELD_INT16] = 2,
-        [FIELD_UINT16] = 2,
-        [FIELD_INT32] = 4,
-        [FIELD_UINT32] = 4,
-        [FIELD_INT64] = 8,
-        [FIELD_FLOAT64] = 8,
-        [FIELD_UUID] = 16,
-        [FIELD_STRUCT] = 0 };
     bool string = field->type == FIELD_STRING;
     if (field->type == FIELD_STRUCT) {
         walk_struct(walk, field->child);
@@ -70,7 +60,7 @@ static void walk_value(struct walk *walk, const struct field *field, bool compac
         if (string && len > 0)
             add(walk, at, MARK_TEXT, MARK_RUN);
     } else {
-        walk->at += widths[field->type];
+        walk->at += field_width(field);
     }
     CHECK(walk->at <= walk->wire.len);
 }
