@@ -10,13 +10,10 @@
  * the exit code 1 (so the suite `threads` runs it as well, with few posts).
  */
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,24 +21,16 @@
 #include "processors/processors.h"
 #include "protocol/base/mem.h"
 #include "protocol/record.h"
+#include "tests/bench/real_doors.h"
 
 const mr_module *hashtags_module(void);
 
 enum { PARTITIONS = 4, TAGS = 100000, POST_SIZE = 261, BATCH_RECORDS = 200 };
 
 struct bench {
-    struct disk *disk;
-    struct clock clock;
-    struct timers timers;
-    struct random random;
-    struct buffer_pool buffers;
-    struct doors doors;
+    struct real_doors real;
     struct storage *storage;
-    struct workers *workers;
     struct processors *processors;
-    struct work *pool;
-    int wake;
-    char *dir;
     bool done, space;
     int status;
     size_t in_flight;
@@ -54,37 +43,9 @@ struct bench {
 
 /* ---- a loop ---------------------------------------------------------------------------------- */
 
-static void wake_up(void *context)
-{
-    struct bench *bench = context;
-    uint64_t one = 1;
-    CHECK(write(bench->wake, &one, sizeof(one)) == (ssize_t)sizeof(one));
-}
-
 static void turn(struct bench *bench)
 {
-    storage_turn(bench->storage);
-    bench->disk->table->flush(bench->disk);
-    int64_t now = clock_monotonic_ns(&bench->clock), next = timers_next(&bench->timers);
-    int64_t wait_ms = next <= now ? 0 : (next - now) / CLOCK_NS_PER_MS + 1;
-    struct pollfd ready[] = {
-        { .fd = bench->wake, .events = POLLIN },
-        { .fd = bench->disk->table->poll_descriptor(bench->disk), .events = POLLIN },
-    };
-    (void)poll(ready, ARRAY_COUNT(ready), wait_ms < 1000 ? (int)wait_ms : 1000);
-    uint64_t count;
-    if (ready[0].revents)
-        CHECK(read(bench->wake, &count, sizeof(count)) == (ssize_t)sizeof(count));
-    bench->disk->table->poll(bench->disk);
-    workers_threads_poll(bench->workers);
-    timers_run(&bench->timers, clock_monotonic_ns(&bench->clock));
-}
-
-static void say(void *context, enum log_level level, const char *line)
-{
-    (void)context;
-    if (level <= LOG_WARNING)
-        (void)fprintf(stderr, "%s\n", line);
+    real_doors_turn(&bench->real, bench->storage);
 }
 
 static void on_space(void *context)
@@ -92,13 +53,6 @@ static void on_space(void *context)
     struct bench *bench = context;
     if (bench->processors)
         processors_space(bench->processors);
-}
-
-static void on_failed(void *context, int status, const char *what)
-{
-    (void)context;
-    (void)fprintf(stderr, "the write-ahead log failed: %s: %s\n", what, strerror(-status));
-    exit(1);
 }
 
 static void on_done(void *context, int status)
@@ -123,34 +77,17 @@ static void begin(struct bench *bench, const char *where)
 {
     static const mr_module *builtins[2];
     builtins[0] = hashtags_module();
-    bench->wake = eventfd(0, EFD_NONBLOCK);
-    bench->clock = clock_real();
-    bench->random = random_seeded(1);
-    buffer_pool_init(&bench->buffers, 32 << 20);
-    CHECK(disk_uring_create(&bench->disk) == 0 || disk_plain_create(&bench->disk) == 0);
-    bench->workers = workers_threads_create(wake_up, bench);
-    CHECK(bench->workers->start(bench->workers, "pool", &bench->pool) == 0);
-    bench->doors = (struct doors){ bench->disk, &bench->clock, bench->pool, &bench->timers,
-        &bench->random, &bench->buffers, say, NULL };
-    bench->dir = mem_printf("%s/bench-XXXXXX", where);
-    CHECK(mkdtemp(bench->dir));
-    char *data = mem_printf("%s/data", bench->dir);
+    real_doors_begin(&bench->real, where);
     struct storage_config config = storage_config_default();
-    config.dir = data;
-    struct storage_hooks hooks = { .context = bench, .space = on_space, .failed = on_failed };
-    CHECK(storage_open(&bench->storage, &config, &bench->doors, &hooks) == 0);
-    struct processors_config engine = { data, PARTITIONS, builtins };
-    bench->processors = processors_create(&engine, &bench->doors, bench->storage, bench->workers);
+    config.dir = bench->real.data;
+    struct storage_hooks hooks = {
+        .context = bench, .space = on_space, .failed = real_doors_failed
+    };
+    CHECK(storage_open(&bench->storage, &config, &bench->real.doors, &hooks) == 0);
+    struct processors_config engine = { bench->real.data, PARTITIONS, builtins };
+    bench->processors =
+        processors_create(&engine, &bench->real.doors, bench->storage, bench->real.workers);
     processors_start(bench->processors);
-    mem_free(data);
-}
-
-static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-    (void)stat;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 static void end(struct bench *bench)
@@ -162,14 +99,7 @@ static void end(struct bench *bench)
     storage_close(bench->storage, on_done, bench);
     until_done(bench);
     storage_destroy(bench->storage);
-    bench->workers->stop(bench->workers, bench->pool);
-    workers_threads_destroy(bench->workers);
-    bench->disk->table->destroy(bench->disk);
-    timers_done(&bench->timers);
-    buffer_pool_done(&bench->buffers);
-    (void)close(bench->wake);
-    (void)nftw(bench->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    mem_free(bench->dir);
+    real_doors_end(&bench->real);
 }
 
 /* ---- posts ----------------------------------------------------------------------------------- */
@@ -209,7 +139,7 @@ static void commit(struct bench *bench, struct flight *flight)
 /* Few tags are used often, many seldom: the square of a uniform number, to the fourth. */
 static unsigned tag(struct bench *bench)
 {
-    double x = (double)(random_u64(&bench->random) >> 11) / (double)(UINT64_C(1) << 53);
+    double x = (double)(random_u64(&bench->real.random) >> 11) / (double)(UINT64_C(1) << 53);
     return (unsigned)(x * x * x * x * TAGS);
 }
 
@@ -224,8 +154,8 @@ static size_t make_post(
 {
     int n =
         snprintf(to, size, "{\"id\":%" PRIu64 ",\"user\":\"user%u\",\"lang\":\"en\",\"text\":\"",
-            number, (unsigned)random_below(&bench->random, 1000000));
-    for (uint64_t left = random_below(&bench->random, 4); left-- > 0;) {
+            number, (unsigned)random_below(&bench->real.random, 1000000));
+    for (uint64_t left = random_below(&bench->real.random, 4); left-- > 0;) {
         unsigned used = tag(bench);
         n += snprintf(to + n, size - (size_t)n, "some words and #Tag%u ", used);
         if (count)
@@ -245,7 +175,7 @@ static void store_posts(struct bench *bench, uint64_t posts, uint64_t rate)
     struct batch_builder builder = { 0 };
     struct batch_options options = batch_options_plain(CODEC_NONE);
     struct out batch = { 0 };
-    int64_t start = clock_wall_ms(&bench->clock) - (int64_t)(posts * 1000 / rate);
+    int64_t start = clock_wall_ms(&bench->real.clock) - (int64_t)(posts * 1000 / rate);
     char post[2 * POST_SIZE];
     for (uint64_t i = 0; i < posts + PARTITIONS;) {
         int32_t partition = (int32_t)(i < posts ? i / BATCH_RECORDS % PARTITIONS : i - posts);
@@ -455,7 +385,7 @@ static const char *check_rows(struct bench *bench, uint64_t emitted)
 static void make_topic(struct bench *bench)
 {
     struct flight *flight = take_off(bench);
-    struct uuid id = uuid_random(&bench->random);
+    struct uuid id = uuid_random(&bench->real.random);
     CHECK(unit_create_topic(
               &flight->unit, bench->storage, bytes_text("posts"), &id, PARTITIONS, NULL, 0) == 0);
     commit(bench, flight);
@@ -472,15 +402,15 @@ int main(int argc, char **argv)
     make_topic(bench);
     store_posts(bench, posts, rate);
     double cpu = cpu_seconds();
-    int64_t start_ns = clock_monotonic_ns(&bench->clock);
+    int64_t start_ns = clock_monotonic_ns(&bench->real.clock);
     struct progress progress = process(bench);
     cpu = cpu_seconds() - cpu;
-    double wall = (double)(clock_monotonic_ns(&bench->clock) - start_ns) / 1e9;
+    double wall = (double)(clock_monotonic_ns(&bench->real.clock) - start_ns) / 1e9;
     CHECK(progress.failed || progress.records == posts + PARTITIONS);
     (void)printf("%" PRIu64 " posts, %" PRIu64 " tags, %" PRIu64 " rows told, %" PRIu64
                  " late, %" PRIu64 " units, disk %s\n",
         posts, (uint64_t)bench->use_count, progress.emitted, progress.late, progress.units,
-        bench->disk->table->name);
+        bench->real.disk->table->name);
     (void)printf("%.3f s, %.3f CPU-s: %.0f posts per CPU-second, %.0f per second\n", wall, cpu,
         (double)posts / cpu, (double)posts / wall);
     const char *wrong = progress.failed ? "it failed" : check_rows(bench, progress.emitted);

@@ -17,14 +17,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "processors/workers.h"
@@ -32,6 +29,7 @@
 #include "protocol/batch.h"
 #include "protocol/record.h"
 #include "storage/storage.h"
+#include "tests/bench/real_doors.h"
 
 enum { GOAL = 20, THREADS = 8, ROUNDS_MAX = 101, SMALL_GOAL_BELOW = 2 * GOAL };
 
@@ -61,17 +59,8 @@ struct lane {
 
 struct bench {
     struct plan plan;
-    struct disk *disk;
-    struct clock clock;
-    struct timers timers;
-    struct random random;
-    struct buffer_pool buffers;
-    struct doors doors;
+    struct real_doors real;
     struct storage *storage;
-    struct workers *workers;
-    struct work *pool;
-    int wake;
-    char *dir;
     struct out batch;
     struct lane *lanes;
     int *files; /* of the other two sides */
@@ -82,44 +71,9 @@ struct bench {
 
 /* ---- a loop -------------------------------------------------------------------------------- */
 
-static void wake_up(void *context)
-{
-    struct bench *bench = context;
-    uint64_t one = 1;
-    CHECK(write(bench->wake, &one, sizeof(one)) == (ssize_t)sizeof(one));
-}
-
 static void turn(struct bench *bench)
 {
-    storage_turn(bench->storage);
-    bench->disk->table->flush(bench->disk);
-    int64_t now = clock_monotonic_ns(&bench->clock), next = timers_next(&bench->timers);
-    int64_t wait_ms = next <= now ? 0 : (next - now) / CLOCK_NS_PER_MS + 1;
-    struct pollfd ready[] = {
-        { .fd = bench->wake, .events = POLLIN },
-        { .fd = bench->disk->table->poll_descriptor(bench->disk), .events = POLLIN },
-    };
-    (void)poll(ready, ARRAY_COUNT(ready), wait_ms < 1000 ? (int)wait_ms : 1000);
-    uint64_t count;
-    if (ready[0].revents)
-        CHECK(read(bench->wake, &count, sizeof(count)) == (ssize_t)sizeof(count));
-    bench->disk->table->poll(bench->disk);
-    workers_threads_poll(bench->workers);
-    timers_run(&bench->timers, clock_monotonic_ns(&bench->clock));
-}
-
-static void say(void *context, enum log_level level, const char *line)
-{
-    (void)context;
-    if (level <= LOG_WARNING)
-        (void)fprintf(stderr, "%s\n", line);
-}
-
-static void on_failed(void *context, int status, const char *what)
-{
-    (void)context;
-    (void)fprintf(stderr, "the storage failed: %s: %s\n", what, strerror(-status));
-    exit(2);
+    real_doors_turn(&bench->real, bench->storage);
 }
 
 /* ---- group: the storage -------------------------------------------------------------------- */
@@ -169,11 +123,11 @@ static uint64_t flushes(const struct bench *bench)
 static struct score group_round(struct bench *bench)
 {
     uint64_t batches = bench->done_batches, syncs = flushes(bench);
-    int64_t began = clock_monotonic_ns(&bench->clock), now = began;
+    int64_t began = clock_monotonic_ns(&bench->real.clock), now = began;
     bench->running = true;
     for (int32_t i = 0; i < bench->plan.partitions; i++)
         lane_go(&bench->lanes[i]);
-    for (; now - began < bench->plan.span_ns; now = clock_monotonic_ns(&bench->clock))
+    for (; now - began < bench->plan.span_ns; now = clock_monotonic_ns(&bench->real.clock))
         turn(bench);
     struct score score = { bench->done_batches - batches, flushes(bench) - syncs, 0 };
     score.rate = (double)score.batches * 1e9 / (double)(now - began);
@@ -192,7 +146,7 @@ static void created(struct unit *unit)
 
 static void lanes_open(struct bench *bench)
 {
-    struct uuid id = uuid_random(&bench->random);
+    struct uuid id = uuid_random(&bench->real.random);
     bench->lanes = mem_zalloc((size_t)bench->plan.partitions, sizeof(*bench->lanes));
     for (int32_t i = 0; i < bench->plan.partitions; i++)
         bench->lanes[i].bench = bench;
@@ -226,7 +180,7 @@ static void *share_run(void *context)
     const struct out *batch = &bench->batch;
     while (share->from < share->to) {
         for (int32_t i = share->from; i < share->to; i++) {
-            if (clock_monotonic_ns(&bench->clock) >= share->until_ns)
+            if (clock_monotonic_ns(&bench->real.clock) >= share->until_ns)
                 return NULL;
             CHECK(write(bench->files[i], batch->data, batch->len) == (ssize_t)batch->len);
             CHECK(fdatasync(bench->files[i]) == 0);
@@ -239,7 +193,7 @@ static void *share_run(void *context)
 static struct score files_round(struct bench *bench, int threads)
 {
     struct share shares[THREADS];
-    int64_t began = clock_monotonic_ns(&bench->clock);
+    int64_t began = clock_monotonic_ns(&bench->real.clock);
     struct score score = { 0 };
     for (int i = 0; i < threads; i++) {
         shares[i] = (struct share){
@@ -255,7 +209,7 @@ static struct score files_round(struct bench *bench, int threads)
         score.batches += shares[i].batches;
     }
     score.syncs = score.batches;
-    int64_t took_ns = clock_monotonic_ns(&bench->clock) - began;
+    int64_t took_ns = clock_monotonic_ns(&bench->real.clock) - began;
     score.rate = (double)score.batches * 1e9 / (double)took_ns;
     return score;
 }
@@ -264,7 +218,7 @@ static void files_open(struct bench *bench)
 {
     bench->files = mem_zalloc((size_t)bench->plan.partitions, sizeof(*bench->files));
     for (int32_t i = 0; i < bench->plan.partitions; i++) {
-        char *path = mem_printf("%s/%" PRId32 ".log", bench->dir, i);
+        char *path = mem_printf("%s/%" PRId32 ".log", bench->real.dir, i);
         bench->files[i] = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         CHECK(bench->files[i] >= 0);
         mem_free(path);
@@ -278,7 +232,7 @@ static void batch_make(struct bench *bench)
     struct batch_builder builder = { 0 };
     struct batch_options options = batch_options_plain(CODEC_NONE);
     uint8_t *value = mem_zalloc(1, bench->plan.batch_bytes);
-    struct record_view record = { .timestamp = clock_wall_ms(&bench->clock) };
+    struct record_view record = { .timestamp = clock_wall_ms(&bench->real.clock) };
     record.value = bytes_of(value, bench->plan.batch_bytes);
     memset(value, 'x', bench->plan.batch_bytes);
     batch_builder_begin(&builder, &options);
@@ -290,26 +244,16 @@ static void batch_make(struct bench *bench)
 
 static void begin(struct bench *bench)
 {
-    bench->wake = eventfd(0, EFD_NONBLOCK);
-    bench->clock = clock_real();
-    bench->random = random_seeded(1);
-    buffer_pool_init(&bench->buffers, 32 << 20);
-    CHECK(disk_uring_create(&bench->disk) == 0 || disk_plain_create(&bench->disk) == 0);
-    bench->workers = workers_threads_create(wake_up, bench);
-    CHECK(bench->workers->start(bench->workers, "pool", &bench->pool) == 0);
-    bench->doors = (struct doors){ bench->disk, &bench->clock, bench->pool, &bench->timers,
-        &bench->random, &bench->buffers, say, NULL };
-    bench->dir = mem_printf("%s/bench-XXXXXX", bench->plan.where);
-    CHECK(mkdtemp(bench->dir));
-    char *data = mem_printf("%s/data", bench->dir);
+    real_doors_begin(&bench->real, bench->plan.where);
     struct storage_config config = storage_config_default();
-    config.dir = data;
+    config.dir = bench->real.data;
     char error[128];
     CHECK(topic_config_set(&config.defaults, bytes_text("durability"), bytes_text("fsync"), error,
               sizeof(error)) == 0);
-    struct storage_hooks hooks = { .context = bench, .space = on_space, .failed = on_failed };
-    CHECK(storage_open(&bench->storage, &config, &bench->doors, &hooks) == 0);
-    mem_free(data);
+    struct storage_hooks hooks = {
+        .context = bench, .space = on_space, .failed = real_doors_failed
+    };
+    CHECK(storage_open(&bench->storage, &config, &bench->real.doors, &hooks) == 0);
     batch_make(bench);
     lanes_open(bench);
     files_open(bench);
@@ -322,33 +266,18 @@ static void on_closed(void *context, int status)
     bench->closed = true;
 }
 
-static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-    (void)stat;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void end(struct bench *bench)
 {
     storage_close(bench->storage, on_closed, bench);
     while (!bench->closed)
         turn(bench);
     storage_destroy(bench->storage);
-    bench->workers->stop(bench->workers, bench->pool);
-    workers_threads_destroy(bench->workers);
-    bench->disk->table->destroy(bench->disk);
-    timers_done(&bench->timers);
-    buffer_pool_done(&bench->buffers);
     for (int32_t i = 0; i < bench->plan.partitions; i++)
         (void)close(bench->files[i]);
-    (void)close(bench->wake);
-    (void)nftw(bench->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    real_doors_end(&bench->real);
     out_done(&bench->batch);
     mem_free(bench->lanes);
     mem_free(bench->files);
-    mem_free(bench->dir);
 }
 
 /* ---- the rounds ---------------------------------------------------------------------------- */
@@ -411,7 +340,7 @@ int main(int argc, char **argv)
     }
     begin(&bench);
     printf("%" PRId32 " partitions, batches of %zu bytes, disk: %s\n", plan->partitions,
-        bench.batch.len, bench.disk->table->name);
+        bench.batch.len, bench.real.disk->table->name);
     (void)group_round(&bench); /* touches the ring and makes the files */
     for (int round = 0; round < plan->rounds; round++) {
         scores[GROUP][round] = group_round(&bench);
