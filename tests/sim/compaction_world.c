@@ -11,6 +11,7 @@
 #include "protocol/base/mem.h"
 #include "protocol/batch.h"
 #include "protocol/record.h"
+#include "tests/sim/life.h"
 
 enum {
     KEYS_FEW = 12,
@@ -517,10 +518,7 @@ static void on_failed(void *context, int status, const char *what)
 static void stats_add(struct world *w)
 {
     struct storage_stats now = storage_stats(w->storage);
-    uint64_t *sum = (uint64_t *)&w->totals->storage;
-    const uint64_t *add = (const uint64_t *)&now;
-    for (size_t i = 0; i < sizeof(now) / sizeof(*add); i++)
-        sum[i] += add[i];
+    counts_add(&w->totals->storage, &now, sizeof(now));
 }
 
 static bool sync_failed(struct world *w)
@@ -549,13 +547,7 @@ static bool life_open(struct world *w)
         if (tries > 200)
             fail(w, "storage_open fails for ever: %s", strerror(-status));
         w->totals->recovery_crashes++;
-        if (random_chance(&w->random, 1, 2)) {
-            sim_kill(&w->sim);
-        } else {
-            sim_power(&w->sim);
-            power = true;
-        }
-        sim_restart(&w->sim);
+        power |= life_fall(&w->sim, &w->random);
     }
     w->sim.crash_after = -1;
     return power | sync_failed(w);
@@ -763,15 +755,6 @@ static size_t survivors(struct world *w, bool power)
     return least;
 }
 
-/* Was anybody told anything in this life? */
-static bool life_told(struct world *w)
-{
-    struct bytes value;
-    uint64_t lsn;
-    return store_get(w->storage, STORE_CLUSTER, bytes_text("starts"), &value, &lsn) &&
-           storage_is_durable(w->storage, lsn);
-}
-
 struct pick {
     struct random *random;
     char path[128];
@@ -823,7 +806,7 @@ static void life_end(struct world *w, bool power)
 static void life_crash(struct world *w)
 {
     bool power = random_chance(&w->random, 1, 2);
-    if (life_told(w))
+    if (life_told(w->storage))
         ghosts_clear(w);
     size_t least_power = survivors(w, true);
     size_t least = power || sync_failed(w) ? least_power : survivors(w, false);
@@ -950,10 +933,7 @@ uint64_t compaction_run(
     life_crash(&w);
     life_end(&w, false);
     uint64_t trace = sim_trace_hash(&w.sim);
-    uint64_t *sum = (uint64_t *)&totals->sim;
-    const uint64_t *add = (const uint64_t *)&w.sim.counts;
-    for (size_t i = 0; i < sizeof(w.sim.counts) / sizeof(*add); i++)
-        sum[i] += add[i];
+    counts_add(&totals->sim, &w.sim.counts, sizeof(w.sim.counts));
     ghosts_clear(&w);
     mem_free(w.items);
     mem_free(w.flights);

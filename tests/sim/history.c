@@ -12,6 +12,7 @@
 #include "protocol/base/mem.h"
 #include "protocol/batch.h"
 #include "protocol/record.h"
+#include "tests/sim/life.h"
 
 void fail(struct world *w, const char *format, ...)
 {
@@ -480,10 +481,7 @@ struct storage_hooks world_hooks(struct world *w)
 void stats_add(struct world *w)
 {
     struct storage_stats now = storage_stats(w->storage);
-    uint64_t *sum = (uint64_t *)&w->totals->storage;
-    const uint64_t *add = (const uint64_t *)&now;
-    for (size_t i = 0; i < sizeof(now) / sizeof(*add); i++)
-        sum[i] += add[i];
+    counts_add(&w->totals->storage, &now, sizeof(now));
 }
 
 /* After that long what mode `interval` acknowledged is durable: the interval, a write in flight
@@ -556,13 +554,7 @@ bool life_open(struct world *w)
         if (tries > 200)
             fail(w, "storage_open fails for ever: %s", strerror(-status));
         w->totals->recovery_crashes++;
-        if (random_chance(&w->random, 1, 2)) {
-            sim_kill(&w->sim);
-        } else {
-            sim_power(&w->sim);
-            power = true;
-        }
-        sim_restart(&w->sim);
+        power |= life_fall(&w->sim, &w->random);
     }
     w->sim.crash_after = -1;
     w->late_ns = 0;
@@ -721,15 +713,6 @@ static bool ghosts_found(struct world *w, size_t least)
     return false;
 }
 
-/* Is anything of this life safe, so that somebody may have been told? */
-static bool life_told(struct world *w)
-{
-    struct bytes value;
-    uint64_t lsn;
-    return store_get(w->storage, STORE_CLUSTER, bytes_text("starts"), &value, &lsn) &&
-           storage_is_durable(w->storage, lsn);
-}
-
 /* Opens again and compares with the history; what did not survive leaves it. */
 void life_check(struct world *w, size_t least, size_t least_power, bool unclean)
 {
@@ -799,7 +782,7 @@ void life_drop(struct world *w, bool power)
 void life_note(struct world *w)
 {
     epochs_note(w);
-    if (life_told(w))
+    if (life_told(w->storage))
         ghosts_clear(w);
 }
 
@@ -934,10 +917,7 @@ uint64_t world_hash(const struct world *w)
 
 void totals_add_sim(struct world *w)
 {
-    uint64_t *sum = (uint64_t *)&w->totals->sim;
-    const uint64_t *add = (const uint64_t *)&w->sim.counts;
-    for (size_t i = 0; i < sizeof(w->sim.counts) / sizeof(*add); i++)
-        sum[i] += add[i];
+    counts_add(&w->totals->sim, &w->sim.counts, sizeof(w->sim.counts));
 }
 
 void world_end(struct world *w)
