@@ -18,6 +18,7 @@
 #include "broker/commit.h"
 #include "broker/connection_state.h"
 #include "broker/coordinator.h"
+#include "broker/internal_topics.h"
 #include "broker/overrides.h"
 #include "broker/producer_ids.h"
 #include "broker/shares.h"
@@ -161,6 +162,7 @@ void broker_turn(struct broker *broker)
         go_on_starving(broker);
         go_on_hungry(broker);
     } while (!list_empty(&broker->ready));
+    internal_topics_turn(broker->internal_topics);
     watch_stalled(broker);
     storage_turn(broker->storage);
 }
@@ -170,6 +172,13 @@ void broker_turn(struct broker *broker)
 static void storage_space(void *context)
 {
     ((struct broker *)context)->space = true;
+}
+
+static void storage_changed(void *context, const struct store_change *change)
+{
+    struct broker *broker = context;
+    if (broker->internal_topics) /* else it looks through all later */
+        internal_topics_change(broker->internal_topics, change);
 }
 
 static void storage_failed(void *context, int status, const char *what)
@@ -215,11 +224,15 @@ static int open_parts(struct broker *broker)
 {
     struct storage_config settings = storage_settings(broker->config);
     struct storage_hooks hooks = {
-        .context = broker, .space = storage_space, .failed = storage_failed
+        .context = broker,
+        .space = storage_space,
+        .failed = storage_failed,
+        .changed = storage_changed,
     };
     int status = storage_open(&broker->storage, &settings, broker->doors, &hooks);
     if (status)
         return status;
+    broker->internal_topics = internal_topics_create(broker);
     broker->overrides = overrides_create(broker);
     sessions_init(&broker->sessions, broker->doors->random,
         (size_t)broker->config->fetch_sessions_max, (size_t)broker->config->sessions_bytes_max);
@@ -310,6 +323,7 @@ void broker_destroy(struct broker *broker)
     producer_ids_destroy(broker->producer_ids);
     commits_done(broker);
     overrides_destroy(broker->overrides);
+    internal_topics_destroy(broker->internal_topics);
     if (broker->storage)
         storage_destroy(broker->storage);
     while ((node = list_pop(&broker->spare_requests))) {

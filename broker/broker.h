@@ -18,11 +18,12 @@
 #include "storage/doors.h"
 #include "storage/storage.h"
 
-struct coordinator;  /* groups and offsets: coordinator.h */
-struct processors;   /* processors/processors.h */
-struct workers;      /* processors/workers.h */
-struct overrides;    /* overrides.h */
-struct producer_ids; /* producer_ids.h */
+struct coordinator;     /* groups and offsets: coordinator.h */
+struct internal_topics; /* internal_topics.h */
+struct processors;      /* processors/processors.h */
+struct workers;         /* processors/workers.h */
+struct overrides;       /* overrides.h */
+struct producer_ids;    /* producer_ids.h */
 struct transaction_coordinator;
 struct validation; /* validation.h */
 
@@ -38,6 +39,7 @@ struct broker {
     struct producer_ids *producer_ids;
     struct transaction_coordinator *transactions;
     struct validation *validation;
+    struct internal_topics *internal_topics;
     struct sessions sessions; /* of fetches */
     struct list commits;      /* struct commit: units of requests, under way */
     struct list connections;  /* struct connection */

@@ -26,7 +26,6 @@
 #include "broker/consumer_protocol.h"
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
-#include "storage/cursor.h"
 
 #define NS_PER_MS INT64_C(1000000)
 
@@ -1196,6 +1195,45 @@ static void take_member(struct classic_group *group, struct cursor *cursor, int6
     group->member_count++;
     if (!cursor->bad)
         member_heard(member, now);
+}
+
+int classic_row_parse(struct bytes data, struct classic_row *ret)
+{
+    struct cursor cursor = cursor_of(data);
+    if (cursor_u8(&cursor) != GROUP_CLASSIC)
+        return -EBADMSG;
+    (void)cursor_u8(&cursor); /* the state */
+    ret->generation = cursor_i32(&cursor);
+    ret->state_since_ms = cursor_i64(&cursor);
+    ret->protocol_type = group_take_blob(&cursor);
+    ret->protocol_name = group_take_blob(&cursor);
+    ret->leader = group_take_blob(&cursor);
+    ret->member_count = cursor_u32(&cursor);
+    ret->members = cursor;
+    return cursor.bad ? -EBADMSG : 0;
+}
+
+bool classic_row_next(struct classic_row *row, struct classic_row_member *ret)
+{
+    struct cursor *cursor = &row->members;
+    if (!row->member_count)
+        return false;
+    row->member_count--;
+    *ret = (struct classic_row_member){ 0 };
+    ret->id = group_take_blob(cursor);
+    ret->instance_id = group_take_blob(cursor);
+    ret->client_id = group_take_blob(cursor);
+    ret->client_host = group_take_blob(cursor);
+    ret->session_timeout_ns = cursor_i64(cursor);
+    ret->rebalance_timeout_ns = cursor_i64(cursor);
+    uint32_t count = cursor_u32(cursor);
+    for (uint32_t i = 0; i < count && !cursor->bad; i++) {
+        struct bytes name = group_take_blob(cursor), metadata = group_take_blob(cursor);
+        if (row->protocol_name.data && bytes_equal(name, row->protocol_name))
+            ret->metadata = metadata;
+    }
+    ret->assignment = group_take_blob(cursor);
+    return !cursor->bad;
 }
 
 static int classic_load(struct group *base, struct bytes data, int64_t now)

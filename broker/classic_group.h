@@ -28,6 +28,7 @@
 #include "protocol/base/bytes.h"
 #include "protocol/base/heap.h"
 #include "protocol/base/list.h"
+#include "storage/cursor.h"
 
 enum classic_state {
     CLASSIC_EMPTY,
@@ -163,6 +164,26 @@ void classic_group_adopt(struct classic_group *group, const struct classic_join 
     struct bytes assignment, int64_t now);
 /* All are here: they rebalance, on from this generation. */
 void classic_group_adopted(struct classic_group *group, int32_t generation, int64_t now);
+
+/* ---- the durable row, read without a group (internal_topics.c) ---- */
+
+struct classic_row {
+    int32_t generation;
+    int64_t state_since_ms;
+    struct bytes protocol_type, protocol_name, leader; /* null: none; all borrow from the row */
+    uint32_t member_count;
+    struct cursor members; /* those that are left: classic_row_next */
+};
+struct classic_row_member {
+    struct bytes id, instance_id, client_id, client_host;
+    int64_t session_timeout_ns, rebalance_timeout_ns;
+    struct bytes metadata; /* of the row's protocol; null: none */
+    struct bytes assignment;
+};
+/* -EBADMSG: not the row of a classic group. */
+int classic_row_parse(struct bytes data, struct classic_row *ret) MUST_CHECK;
+/* False: no member is left, or the row is damaged. */
+bool classic_row_next(struct classic_row *row, struct classic_row_member *ret);
 
 struct classic_member *classic_group_member(
     const struct classic_group *group, struct bytes member_id);

@@ -482,12 +482,15 @@ void coordinator_offset_value(struct out *value, const struct committed_offset *
     out_bytes(value, offset->metadata.data, offset->metadata.len);
 }
 
-bool coordinator_offset_topic(struct bytes key, struct uuid *ret_topic)
+bool coordinator_offset_place(struct bytes key, struct coordinator_offset_place *ret_place)
 {
     size_t group_len = key.len >= 2 ? be_get16(key.data) : 0;
-    if (key.len != 2 + group_len + sizeof(ret_topic->b) + 4)
+    if (key.len != 2 + group_len + sizeof(ret_place->topic.b) + 4)
         return false;
-    memcpy(ret_topic->b, key.data + 2 + group_len, sizeof(ret_topic->b));
+    const uint8_t *behind = key.data + 2 + group_len;
+    ret_place->group = bytes_of(key.data + 2, group_len);
+    memcpy(ret_place->topic.b, behind, sizeof(ret_place->topic.b));
+    ret_place->partition = (int32_t)be_get32(behind + sizeof(ret_place->topic.b));
     return true;
 }
 
@@ -507,7 +510,7 @@ void coordinator_put_offset(struct unit *unit, struct bytes group, const struct 
     out_done(&value);
 }
 
-static bool offset_decode(struct bytes value, struct committed_offset *ret_offset)
+bool coordinator_offset_decode(struct bytes value, struct committed_offset *ret_offset)
 {
     if (value.len < OFFSET_VALUE_SIZE)
         return false;
@@ -529,7 +532,7 @@ bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,
     coordinator_offset_key(&key, group, topic, partition);
     bool there = store_get(coordinator->broker->storage, STORE_OFFSET, bytes_of(key.data, key.len),
                      &value, ret_lsn) &&
-                 offset_decode(value, ret_offset);
+                 coordinator_offset_decode(value, ret_offset);
     out_done(&key);
     return there;
 }
@@ -546,7 +549,8 @@ static bool each_offset_visit(void *context, struct bytes key, struct bytes valu
     struct each_offset *visit = context;
     struct committed_offset offset;
     struct uuid topic;
-    if (key.len != visit->prefix_len + sizeof(topic.b) + 4 || !offset_decode(value, &offset))
+    if (key.len != visit->prefix_len + sizeof(topic.b) + 4 ||
+        !coordinator_offset_decode(value, &offset))
         return true;
     memcpy(topic.b, key.data + visit->prefix_len, sizeof(topic.b));
     int32_t partition = (int32_t)be_get32(key.data + visit->prefix_len + sizeof(topic.b));

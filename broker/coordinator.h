@@ -83,8 +83,14 @@ void coordinator_put_offset(struct unit *unit, struct bytes group, const struct 
 void coordinator_offset_key(
     struct out *out, struct bytes group, const struct uuid *topic, int32_t partition);
 void coordinator_offset_value(struct out *value, const struct committed_offset *offset);
-/* The topic of a key; false: it is none. */
-bool coordinator_offset_topic(struct bytes key, struct uuid *ret_topic);
+/* The reverse. False: it is none. */
+struct coordinator_offset_place {
+    struct bytes group; /* borrowed */
+    struct uuid topic;
+    int32_t partition;
+};
+bool coordinator_offset_place(struct bytes key, struct coordinator_offset_place *ret_place);
+bool coordinator_offset_decode(struct bytes value, struct committed_offset *ret_offset);
 /* False: none. *ret_lsn: wait for it before telling (request_depends). */
 bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,
     const struct uuid *topic, int32_t partition, struct committed_offset *ret_offset,

@@ -10,6 +10,7 @@
 
 #include "broker/answer.h"
 #include "broker/broker.h"
+#include "broker/internal_topics.h"
 #include "protocol/error.h"
 
 static bool can_collide(struct bytes name)
@@ -99,7 +100,8 @@ int16_t creation_add(struct creation *creation, struct topic_plan *plan, struct 
         *ret_message = bytes_text(fault);
         return KAFKA_ERROR_INVALID_TOPIC_EXCEPTION;
     }
-    if (answer_topic(request, plan->name, NULL)) {
+    if (internal_topics_show(request->broker->internal_topics, plan->name) ||
+        answer_topic(request, plan->name, NULL)) {
         *ret_message = answer_text(
             request, "topic '%.*s' already exists", (int)plan->name.len, plan->name.data);
         return KAFKA_ERROR_TOPIC_ALREADY_EXISTS;

@@ -293,6 +293,11 @@ static bool topic_alter(struct request *request, struct target *target)
                 (const char *)target->name.data));
         return true;
     }
+    if (topic->computed) {
+        fail(target, KAFKA_ERROR_INVALID_TOPIC_EXCEPTION,
+            bytes_text("the broker keeps this topic itself: it can only be read"));
+        return true;
+    }
     if (list_edit(request, target, topic->entries, topic->entry_count, &list, &alive))
         topic_change(request, target, topic, &list);
     return alive;
@@ -542,6 +547,10 @@ static void alter_attempt(struct request *request)
     }
     if (alter->log_level >= 0)
         overrides_set_log_level(overrides, alter->log_level);
+    if (alter->commit && !alter->commit->unit.put_count) { /* every change was refused */
+        commit_drop(alter->commit);
+        alter->commit = NULL;
+    }
     if (!alter->commit) {
         request_finish(request);
         return;

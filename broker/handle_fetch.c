@@ -563,6 +563,7 @@ static bool part_read(struct fetch_part *part)
     size_t most =
         part->asked->partition_max_bytes > 0 ? (size_t)part->asked->partition_max_bytes : 0;
     /* It may have moved since the look; what is told must cover what is shown. */
+    request_depends(fetch->request, part->log->topic->lsn);
     part->row->high_watermark = part->log->high_watermark;
     part->row->last_stable_offset = part->log->last_stable_offset;
     if (part->asked->fetch_offset >= end)

@@ -11,8 +11,8 @@
  *
  * Auto-creation: unknown names that are allowed are created in one unit, if both the request and
  * auto.create.topics.enable say so. The answer already shows the new topics and leaves when they
- * are durable. When the ring is full the request is parked and tried again from there. Names of
- * Kafka's internal topics are never created: this broker keeps that state elsewhere.
+ * are durable. When the ring is full the request is parked and tried again from there. Internal
+ * topics are not created but shown (internal_topics.h).
  */
 #include <errno.h>
 
@@ -20,6 +20,7 @@
 #include "broker/api.h"
 #include "broker/broker.h"
 #include "broker/creation.h"
+#include "broker/internal_topics.h"
 #include "broker/operations.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
@@ -157,7 +158,8 @@ static void create_missing(struct request *request)
         if (!row->error_code || !row->name.data)
             continue;
         row->error_code = unknown_code(row->name);
-        if (topic_name_is_internal(row->name))
+        if (internal_topics_show(request->broker->internal_topics, row->name) ||
+            topic_name_is_internal(row->name))
             continue;
         struct topic_plan plan = { .name = row->name,
             .partitions = request->broker->config->num_partitions };

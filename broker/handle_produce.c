@@ -655,8 +655,8 @@ static int16_t partition_fault(struct request *request, struct bytes name,
         return request->version >= 13         ? KAFKA_ERROR_UNKNOWN_TOPIC_ID
                : topic_name_is_internal(name) ? KAFKA_ERROR_INVALID_TOPIC_EXCEPTION
                                               : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-    if (topic_name_is_internal(bytes_text(topic->name)) &&
-        !bytes_equal_text(request->client_id, "__admin_client"))
+    if (topic->computed || (topic_name_is_internal(bytes_text(topic->name)) &&
+                               !bytes_equal_text(request->client_id, "__admin_client")))
         return KAFKA_ERROR_INVALID_TOPIC_EXCEPTION;
     *ret_log = topic_log(topic, partition);
     return *ret_log ? 0 : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;

@@ -106,6 +106,13 @@ static struct fault fault_of_commit(int error)
                                      : answer_error_text(code) };
 }
 
+/* Of a change of a topic that is computed (internal_topics.h). */
+static struct fault fault_computed(void)
+{
+    return (struct fault){ KAFKA_ERROR_INVALID_TOPIC_EXCEPTION,
+        bytes_text("the broker keeps this topic itself: it can only be read") };
+}
+
 static struct fault fault_twice(void)
 {
     return (struct fault){ KAFKA_ERROR_INVALID_REQUEST,
@@ -401,6 +408,8 @@ static struct fault topic_delete(
                                             : KAFKA_ERROR_TOPIC_DELETION_DISABLED;
         return (struct fault){ code, bytes_text("delete.topic.enable is false") };
     }
+    if (topic->computed)
+        return fault_computed();
     int16_t code =
         request_error_of(unit_delete_topic(&commit->unit, request->broker->storage, topic));
     if (!code)
@@ -549,6 +558,8 @@ static struct fault growth_fault(struct request *request,
     const struct create_partitions_request_topic *asked, const struct topic *topic)
 {
     int32_t more = asked->count > topic->log_count ? asked->count - topic->log_count : 0;
+    if (topic->computed)
+        return fault_computed();
     if (more == 0)
         return (struct fault){ KAFKA_ERROR_INVALID_PARTITIONS,
             answer_text(request, "topic '%s' has %d partitions; %d would not be more", topic->name,

@@ -74,13 +74,14 @@ static bool addition_look(struct request *request, struct addition *addition)
         result->results_by_partition_count = asked->partitions_count;
         for (int32_t p = 0; p < asked->partitions_count; p++) {
             result->results_by_partition[p].partition_index = asked->partitions[p];
-            if (topic && topic_log(topic, asked->partitions[p])) {
+            if (topic && !topic->computed && topic_log(topic, asked->partitions[p])) {
                 parts[addition->event.part_count++] =
                     (struct transaction_part){ topic->id, asked->partitions[p] };
                 continue;
             }
             result->results_by_partition[p].partition_error_code =
-                KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+                topic && topic->computed ? KAFKA_ERROR_INVALID_TOPIC_EXCEPTION
+                                         : KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
             addition->unknown = true;
         }
     }

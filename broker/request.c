@@ -388,6 +388,7 @@ int16_t request_error_of(int status)
     case -EIO: return KAFKA_ERROR_KAFKA_STORAGE_ERROR;
     case -ENOTSUP: return KAFKA_ERROR_UNSUPPORTED_VERSION;
     case -EINVAL: return KAFKA_ERROR_INVALID_REQUEST;
+    case -EPERM: return KAFKA_ERROR_INVALID_TOPIC_EXCEPTION; /* a computed topic */
     case -ENOMEM:
     case -EAGAIN: return KAFKA_ERROR_REQUEST_TIMED_OUT;
     case -ESHUTDOWN: return KAFKA_ERROR_NOT_LEADER_OR_FOLLOWER;

@@ -28,6 +28,7 @@
 #include "broker/broker.h"
 #include "broker/config.h"
 #include "broker/coordinator.h"
+#include "broker/internal_topics.h"
 #include "broker/producer_ids.h"
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
@@ -262,15 +263,15 @@ static bool offset_end(void *context, struct bytes key, struct bytes value, uint
     struct offset_walk *walk = context;
     struct bytes committed_key = bytes_of(key.data + PRODUCER_KEY, key.len - PRODUCER_KEY);
     struct bytes present;
-    struct uuid topic;
+    struct coordinator_offset_place place;
     uint64_t present_lsn;
     walk->cost += offset_cost(key.len, value.len);
     if (!walk->unit)
         return true;
     bool later = store_get(walk->storage, STORE_OFFSET, committed_key, &present, &present_lsn) &&
                  present_lsn > lsn;
-    if (walk->committed && !later && coordinator_offset_topic(committed_key, &topic) &&
-        storage_topic_by_id(walk->storage, &topic))
+    if (walk->committed && !later && coordinator_offset_place(committed_key, &place) &&
+        storage_topic_by_id(walk->storage, &place.topic))
         unit_put(walk->unit, STORE_OFFSET, committed_key, value);
     unit_put(walk->unit, STORE_TRANSACTION_OFFSET, key, (struct bytes){ 0 });
     return true;
@@ -289,18 +290,10 @@ static size_t offsets_end(struct transaction_coordinator *coordinator, int64_t p
     return walk.cost;
 }
 
-/* Java's hash of a string of ASCII; Kafka finds a group's partition by it. Other text is hashed by
- * its bytes: nothing here is looked up by it. */
 struct transaction_part transaction_offsets_part(struct bytes group)
 {
-    uint32_t hash = 0;
-    for (size_t i = 0; i < group.len; i++)
-        hash = 31 * hash + group.data[i];
-    int32_t number = (int32_t)hash;
-    if (number == INT32_MIN)
-        number = 0;
-    return (struct transaction_part){ .partition =
-                                          (number < 0 ? -number : number) % OFFSETS_PARTITIONS };
+    return (struct transaction_part){ .partition = internal_topic_partition(
+                                          group, INTERNAL_TOPIC_PARTITIONS) };
 }
 
 bool transaction_coordinator_offset_waits(struct transaction_coordinator *coordinator,

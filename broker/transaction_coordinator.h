@@ -35,8 +35,6 @@ enum {
 };
 /* Ours in markers; there is no other coordinator that it could be told from. */
 enum { TRANSACTION_COORDINATOR_EPOCH = 0 };
-/* Kafka's default of transaction.state.log.num.partitions, and of the offsets topic. */
-enum { OFFSETS_PARTITIONS = 50 };
 
 /* Loads what the store holds. The broker, with storage and producer ids, outlives it. */
 int transaction_coordinator_create(

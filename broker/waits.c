@@ -23,7 +23,8 @@ static void log_moved(struct log_waiter *waiter, struct log *log)
         return;
     wait->sum += log->size_bytes - entry->seen_size;
     entry->seen_size = log->size_bytes;
-    if (entry->unseen || wait->missing <= 1 || wait->sum >= wait->missing)
+    /* The size of a computed log does not tell what came. */
+    if (log->source || entry->unseen || wait->missing <= 1 || wait->sum >= wait->missing)
         finish(wait);
 }
 

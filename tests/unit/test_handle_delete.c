@@ -1,5 +1,6 @@
 /* DeleteRecords, DeleteGroups, OffsetDelete as clients see them. The codes are what Apache Kafka
  * 4.3.1 answers to the same requests. */
+#include "broker/internal_topics.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
 #include "tests/test.h"
@@ -94,7 +95,8 @@ TEST(handle_delete, records_that_cannot_be_deleted_are_not)
     client_create_topic(client, "t", 1, NULL);
     client_create_topic(client, "c", 1, (const char *[]){ "cleanup.policy=compact", NULL });
     client_create_topic(client, "cd", 1, (const char *[]){ "cleanup.policy=compact,delete", NULL });
-    client_create_topic(client, "__consumer_offsets", 1, NULL);
+    cr_assert(
+        internal_topics_show(world.broker->internal_topics, bytes_text("__consumer_offsets")));
     fill(client, "t");
     cut(client, "t", 0, 31, KAFKA_ERROR_OFFSET_OUT_OF_RANGE, -1);
     cut(client, "t", 0, -2, KAFKA_ERROR_OFFSET_OUT_OF_RANGE, -1);

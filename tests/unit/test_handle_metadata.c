@@ -117,7 +117,7 @@ TEST(handle_metadata, an_answer_that_shows_a_new_topic_waits_until_it_is_durable
     world_close(&world);
 }
 
-TEST(handle_metadata, names_that_are_not_allowed_collide_or_are_internal_are_not_created)
+TEST(handle_metadata, names_that_are_not_allowed_or_collide_are_not_created_internal_ones_show)
 {
     struct world world;
     world_open(&world, NULL);
@@ -128,12 +128,14 @@ TEST(handle_metadata, names_that_are_not_allowed_collide_or_are_internal_are_not
     cr_assert_eq(answer->topics_count, 5);
     cr_assert_eq(answer->topics[0].error_code, KAFKA_ERROR_INVALID_TOPIC_EXCEPTION);
     cr_assert_eq(answer->topics[1].error_code, KAFKA_ERROR_INVALID_TOPIC_EXCEPTION);
-    cr_assert_eq(answer->topics[2].error_code, KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    cr_assert_eq(answer->topics[2].error_code, 0);
+    cr_assert(answer->topics[2].is_internal);
+    cr_assert_eq(answer->topics[2].partitions_count, 50);
     cr_assert_eq(answer->topics[3].error_code, 0);
     cr_assert_eq(answer->topics[4].error_code, KAFKA_ERROR_INVALID_TOPIC_EXCEPTION);
     answer = ask(client, 9, (const char *[]){ "x/y", NULL }, false);
     cr_assert_eq(answer->topics[0].error_code, KAFKA_ERROR_INVALID_TOPIC_EXCEPTION);
-    cr_assert_eq(storage_topic_count(world.broker->storage), 2);
+    cr_assert_eq(storage_topic_count(world.broker->storage), 3);
     world_close(&world);
 }
 

@@ -1,4 +1,5 @@
 /* Produce as clients see it: protocol.md traps 1-10, 14-18, 31. */
+#include "broker/internal_topics.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
 #include "tests/test.h"
@@ -279,16 +280,22 @@ TEST(handle_produce, only_the_admin_client_writes_to_internal_topics)
     struct world world;
     world_open(&world, NULL);
     struct client *client = client_connect(&world);
-    client_create_topic(client, "__consumer_offsets", 1, NULL);
+    client_create_topic(client, "__share_group_state", 1, NULL);
     cr_assert_eq(
-        client_produce(client, "__consumer_offsets", 0, client_batch(client, CODEC_NONE, 0, 1))
+        client_produce(client, "__share_group_state", 0, client_batch(client, CODEC_NONE, 0, 1))
             ->error_code,
         KAFKA_ERROR_INVALID_TOPIC_EXCEPTION);
     client->id = "__admin_client";
     cr_assert_eq(
-        client_produce(client, "__consumer_offsets", 0, client_batch(client, CODEC_NONE, 0, 1))
+        client_produce(client, "__share_group_state", 0, client_batch(client, CODEC_NONE, 0, 1))
             ->error_code,
         0);
+    cr_assert(
+        internal_topics_show(world.broker->internal_topics, bytes_text("__transaction_state")));
+    cr_assert_eq(
+        client_produce(client, "__transaction_state", 0, client_batch(client, CODEC_NONE, 0, 1))
+            ->error_code,
+        KAFKA_ERROR_INVALID_TOPIC_EXCEPTION, "nobody writes to what is computed");
     world_close(&world);
 }
 

@@ -40,6 +40,12 @@ def load(path):
     return json.loads(text)
 
 
+def found(folder, name):
+    """The definition of a message: of the protocol, or of a record in an internal topic."""
+    paths = [folder / part / (name + '.json') for part in ('clients', 'group-coordinator', 'transaction-coordinator')]
+    return next((path for path in paths if path.exists()), None)
+
+
 def clipped(text, outer):
     return generate.intersect(generate.version_range(text), outer)
 
@@ -196,11 +202,11 @@ def head(kafka, words):
 
 def draft(folder, name):
     """The text of API `name`, or of the message of that name."""
-    if (folder / (name + '.json')).exists():
-        kafka = load(folder / (name + '.json'))
+    if found(folder, name):
+        kafka = load(found(folder, name))
         kind = 'header' if kafka['type'] == 'header' else 'data'
         return '\n'.join([head(kafka, '%s %s' % (kind, kafka['name'])), *body_lines(kafka, 1)]) + '\n'
-    request, response = load(folder / (name + 'Request.json')), load(folder / (name + 'Response.json'))
+    request, response = load(found(folder, name + 'Request')), load(found(folder, name + 'Response'))
     return '\n'.join([head(request, 'api %s  key %d' % (name, request['apiKey'])),
                       '    request', *body_lines(request, 2),
                       '    response', *body_lines(response, 2)]) + '\n'
@@ -209,7 +215,7 @@ def draft(folder, name):
 def drafts_compare(folder):
     """Number of messages whose draft was parsed and found the same; differences are printed."""
     count = 0
-    for path in sorted(folder.glob('*.json')):
+    for path in sorted((folder / 'clients').glob('*.json')):
         kafka = load(path)
         name = kafka['name'].removesuffix('Request')
         if kafka['type'] == 'response' or kafka['validVersions'] == 'none' or '*' in name:
@@ -217,7 +223,7 @@ def drafts_compare(folder):
         schema = generate.parse(draft(folder, name))
         comparison = Comparison()
         for message in schema.messages:
-            comparison.message(message, load(folder / (message.name + '.json')))
+            comparison.message(message, load(found(folder, message.name)))
             count += 1
         for difference in comparison.differences:
             print('draft of %s' % difference)
@@ -232,12 +238,12 @@ def main():
         print('skipped: no definitions of Kafka in ../shared/kafka-messages (or KAFKA_MESSAGES)')
         return 77
     if sys.argv[1:2] == ['--draft']:
-        print(draft(folder / 'clients', sys.argv[2]), end='')
+        print(draft(folder, sys.argv[2]), end='')
         return 0
     schema = generate.parse((ROOT / 'protocol/messages.schema').read_text(encoding='utf-8'))
     comparison = Comparison()
     for message in schema.messages:
-        comparison.message(message, load(folder / 'clients' / (message.name + '.json')))
+        comparison.message(message, load(found(folder, message.name)))
     for api in schema.apis:
         comparison.api(api, load(folder / 'clients' / (api.name + 'Request.json')),
                        load(folder / 'clients' / (api.name + 'Response.json')))
@@ -248,7 +254,7 @@ def main():
         comparison.same('error.h', 'a row', row, kafka)
     for difference in comparison.differences:
         print(difference)
-    drafted = drafts_compare(folder / 'clients')
+    drafted = drafts_compare(folder)
     print('%d messages, %d fields, %d error codes compared, %d differences; %d messages drafted'
           % (len(schema.messages), comparison.fields, len(theirs), len(comparison.differences), drafted))
     return 1 if comparison.differences or not comparison.fields or not drafted else 0
