@@ -356,7 +356,7 @@ TEST(internal_topics, a_transaction_is_there_with_its_partitions)
 {
     begin();
     struct transaction_effects one =
-        step("x", (struct transaction_event){ TRANSACTION_INIT }, NULL);
+        step("x", (struct transaction_event){ .kind = TRANSACTION_INIT }, NULL);
     expect(TRANSACTIONS, place("x"), "transaction x = state 0 epoch 0 timeout 60000 v1 null\n");
     struct transaction_part parts[] = { { .partition = 9 },
         { .topic_id = client_topic_id(client, "t"), .partition = 1 },

@@ -111,6 +111,95 @@ def test_consumer_group_command_with_members():
     assert member.end() == 0
 
 
+def internal_records(formatter, topic="__consumer_offsets"):
+    """{key as JSON: value} as Kafka's console consumer prints the whole topic."""
+    said = tool("consumer.ConsoleConsumer", "--topic", topic, "--from-beginning", "--timeout-ms", "4000",
+                "--formatter", f"org.apache.kafka.tools.consumer.{formatter}", check=False)
+    found, at = {}, said.find("{")
+    while at >= 0:
+        row, length = json.JSONDecoder().raw_decode(said[at:])
+        found[json.dumps(row["key"]["data"], sort_keys=True)] = row["value"]
+        at = said.find("{", at + length)
+    return found
+
+
+def view_ends(topic="__consumer_offsets"):
+    """{partition: end offset}"""
+    words = ["kcat", "-b", broker().bootstrap, "-Q"]
+    for partition in range(50):
+        words += ["-t", f"{topic}:{partition}:-1"]
+    said = harness.run(words).stdout.decode()
+    found = {int(row[0]): int(row[1]) for row in re.findall(r"\[(\d+)\] offset (-?\d+)", said)}
+    assert len(found) == 50, said
+    return found
+
+
+def kcat_view(partition=None):
+    words = ["kcat", "-C", "-b", broker().bootstrap, "-t", "__consumer_offsets", "-o", "beginning", "-e", "-q", "-f",
+             "%p %o %K %S\n", *(["-p", str(partition)] if partition is not None else [])]
+    return [tuple(map(int, line.split())) for line in harness.run(words).stdout.decode().splitlines()]
+
+
+def test_internal_topics():
+    """Offsets and groups as Kafka's formatters print them are what ConsumerGroupCommand says, also after a kill -9."""
+    topic, group = filled(2, [str(n) for n in range(60)]), harness.unique("group")
+    command = ("consumer.group.ConsumerGroupCommand", "--group", group)
+    tool(*command, "--topic", topic, "--reset-offsets", "--to-latest", "--execute")
+    reader = harness.unique("reader")
+    member = groups.Kcat(broker(), reader, topic, "who")
+    groups.wait_shared(broker(), reader, [2])
+
+    def stored():
+        rows = internal_records("OffsetsMessageFormatter")
+        found = {}
+        for key, value in rows.items():
+            key = json.loads(key)
+            if key["group"] == group and value:
+                found[key["topic"], key["partition"]] = str(value["data"]["offset"])
+        return found
+    told = {place: row[0] for place, row in offsets_of(group).items()}
+    assert len(told) == 2 and stored() == told, (told, stored())
+    value = internal_records("GroupMetadataMessageFormatter")[json.dumps({"group": reader})]
+    assert value["data"]["protocolType"] == "consumer" and value["data"]["protocol"] == "range", value
+    assert [row["clientId"] for row in value["data"]["members"]] == ["who"], value
+    assert value["data"]["members"][0]["memberId"] == value["data"]["leader"], value
+    assert member.end() == 0
+    before, ends = kcat_view(), view_ends()
+    mine = [row for row in before if row[2] == 2 + 2 + len(group) + 2 + len(topic) + 4]
+    assert {row[0] for row in before} == {p for p, end in ends.items() if end}, (before, ends)
+    assert all(row[1] < ends[row[0]] for row in before)
+    if isinstance(broker(), harness.Broker):
+        broker().restart(crash=True)
+        assert kcat_view() == before and view_ends() == ends
+    assert f"('{group}') was successful" in tool(*command, "--delete")
+    gone = {key: value for key, value in internal_records("OffsetsMessageFormatter").items()
+            if json.loads(key)["group"] == group}
+    assert len(gone) == 2 and not any(gone.values()), gone
+    ends = view_ends()
+    if isinstance(broker(), harness.Broker):
+        broker().restart(crash=True)
+    now = view_ends()
+    assert all(now[p] >= ends[p] for p in ends), "an end went back"
+    assert [row for row in kcat_view() if row in before] == [row for row in before if row not in mine], "others stay"
+    said = tool("TopicCommand", "--describe", "--topic", "__consumer_offsets")
+    assert "PartitionCount: 50" in said and "cleanup.policy=compact" in said, said
+    assert "keeps this topic itself" in tool("TopicCommand", "--delete", "--topic", "__consumer_offsets", check=False)
+
+
+def test_transaction_state():
+    """A transactional producer is in __transaction_state as TransactionLogMessageFormatter prints it."""
+    topic, name = filled(1, ["x"]), harness.unique("id")
+    said = tool("ProducerPerformance", "--topic", topic, "--num-records", "20", "--record-size", "10", "--throughput",
+                "-1", "--transactional-id", name, "--transaction-duration-ms", "10000")
+    assert "20 records sent" in said, said
+    value = internal_records("TransactionLogMessageFormatter",
+                             "__transaction_state")[json.dumps({"transactionalId": name})]
+    told = table(tool("TransactionsCommand", "describe", "--transactional-id", name), "CoordinatorId")[0]
+    assert str(value["data"]["producerId"]) == told["ProducerId"], (value, told)
+    assert str(value["data"]["producerEpoch"]) == told["ProducerEpoch"], (value, told)
+    assert value["data"]["transactionStatus"] == 4 and told["TransactionState"] == "CompleteCommit", (value, told)
+
+
 def test_get_offset_shell():
     topic = filled(1, [str(n) for n in range(7)])
 
