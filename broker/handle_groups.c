@@ -441,7 +441,8 @@ enum { KEY_GROUP = 0, KEY_TRANSACTION = 1 };
 
 static int16_t find_check(int8_t key_type)
 {
-    /* Empty ids are for the other requests to refuse; share groups have no coordinator yet. */
+    /* Empty ids are for the other requests to refuse. Key type 2, of share groups' state, is asked
+     * for between brokers only. */
     return key_type == KEY_GROUP || key_type == KEY_TRANSACTION ? KAFKA_ERROR_NONE
                                                                 : KAFKA_ERROR_INVALID_REQUEST;
 }

@@ -116,7 +116,9 @@ int64_t share_config_duration(struct bytes text)
                 sum += value * units[i].ms;
         at = *end ? end + 1 : end;
     }
-    return sum > 0 ? (int64_t)(sum < (double)(INT64_MAX / 4) ? sum : (double)(INT64_MAX / 4)) : 0;
+    if (sum >= (double)(INT64_MAX / 4))
+        return INT64_MAX / 4;
+    return sum > 0 ? (int64_t)sum : 0;
 }
 
 enum share_reset share_config_reset(

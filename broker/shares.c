@@ -151,7 +151,7 @@ static void part_settle(struct share_part *part)
         heap_insert(&shares->wakes, &part->wake, deadline);
     if (part->partition.changed && list_empty(&part->dirty))
         list_append(&shares->dirty, &part->dirty);
-    if (part->uses == 0 && !part->partition.changed && deadline == INT64_MAX)
+    if (part->uses == 0 && !part->finding && !part->partition.changed && deadline == INT64_MAX)
         part_free(part);
     timer_arm(shares);
 }
