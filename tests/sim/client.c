@@ -230,7 +230,9 @@ static void collect_fire(struct event *event)
         return;
     if (!world->calm && !client->alone && world_chance(world, 1, 400)) {
         world->totals->stalls++;
-        event_set(world, &client->collect, world_pick(world, 1, 20000) * ms_ns);
+        int64_t pause_ns = world_pick(world, 1, 20000) * ms_ns;
+        client->stalled_ns = world->sim.now_ns + pause_ns;
+        event_set(world, &client->collect, pause_ns);
         return;
     }
     if (collect(client, piece(world, 1 << 16)) == 0)

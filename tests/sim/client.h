@@ -45,7 +45,8 @@ struct client {
     struct list calls;
     uint32_t call_count;
     int32_t next_correlation;
-    int64_t lag_ns; /* how long a piece is under way, at most */
+    int64_t lag_ns;     /* how long a piece is under way, at most */
+    int64_t stalled_ns; /* until when it did not read, the last time */
     bool paused;
     bool connected;     /* the role has not been told of an end */
     bool may_be_closed; /* it does what the broker may close it for */

@@ -480,6 +480,10 @@ static void spent(struct client *client, struct call *call, void *body)
         party->claim.sent = call->sent;
         if (is_member(party) && answer->topics_count)
             roster_accepted(client->world, &party->claim, "a commit in a transaction");
+        for (int key = 0; key < ROSTER_KEYS; key++) {
+            if (spender->offsets[key])
+                roster_commit_placed(client->world, party->claim.group, key, spender->offsets[key]);
+        }
         spender->stage = SPENDING_END;
     }
     call_free(call);

@@ -28,8 +28,11 @@ struct member_style {
     bool cooperative;   /* it keeps partitions through a rebalance */
     bool unsteady;      /* it is late, says things twice, and changes its mind */
     bool transactional; /* it commits in transactions, too */
+    bool mortal;        /* when faults end it may be dead for good */
 };
 struct client *sim_member_create(struct world *world, int index, const struct member_style *style);
+/* In the calm: of the mortal ones some die for good, now. */
+void sim_members_thin(struct world *world);
 /* In the calm: why the groups are not yet as they must be, or NULL. */
 const char *sim_members_unsettled(struct world *world);
 

@@ -223,7 +223,8 @@ void roster_synced(
             roster_group_name(claim->group), claim->generation);
     if (nonce)
         known->nonce = nonce;
-    g->seats[claim->seat].keys = keys;
+    if (strcmp(g->seats[claim->seat].id, claim->id) == 0) /* else another sits there by now */
+        g->seats[claim->seat].keys = keys;
     for (int k = 0; k < ROSTER_KEYS; k++) {
         if (!(keys & 1u << k))
             continue;
@@ -238,9 +239,9 @@ void roster_synced(
     }
 }
 
-void roster_holds(struct world *world, int group, int seat, uint32_t keys)
+void roster_lets_go(struct world *world, int group, int seat)
 {
-    world->roster.groups[group].seats[seat].keys = keys;
+    world->roster.groups[group].seats[seat].keys = 0;
 }
 
 /* ---- offsets ---- */
@@ -285,13 +286,21 @@ void roster_committed(
         ledger_durable(world, note->sent);
 }
 
+void roster_commit_placed(struct world *world, int group, int key, int64_t offset)
+{
+    struct commit_note *note = &register_find(world, group, key)->commits[offset];
+    if (!note->placed)
+        note->placed = world->moment;
+}
+
 /* Is commit `a` overwritten for certain when a fetch is sent at `sent`? By which? */
 static size_t overwritten(const struct register_of *reg, size_t a, uint64_t sent)
 {
     const struct commit_note *old = reg->count ? &reg->commits[a] : NULL;
     for (size_t b = 1; b < reg->count; b++) {
         const struct commit_note *note = &reg->commits[b];
-        bool before = a == 0 || (old->resolved && old->resolved < note->sent);
+        uint64_t placed = a == 0 ? 0 : old->placed ? old->placed : old->resolved;
+        bool before = a == 0 || (placed && placed < note->sent);
         if (b != a && note->outcome == COMMIT_DONE && note->resolved < sent && before)
             return b;
     }

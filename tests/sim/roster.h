@@ -60,6 +60,7 @@ struct commit_note {
     enum commit_outcome outcome;
     uint64_t sent;
     uint64_t resolved; /* moment when it had taken effect or never would; 0: pending */
+    uint64_t placed;   /* moment when its place among the others was fixed, if that was before */
     uint64_t left;     /* moment when another was told after it; 0: never */
 };
 
@@ -125,8 +126,8 @@ void roster_joined(
 /* A member was told its part (bits by key) of the assignment `nonce`. */
 void roster_synced(
     struct world *world, const struct roster_claim *claim, uint32_t nonce, uint32_t keys);
-/* It holds only these any more. */
-void roster_holds(struct world *world, int group, int seat, uint32_t keys);
+/* It holds nothing any more. */
+void roster_lets_go(struct world *world, int group, int seat);
 /* Something of this member, sent then, was accepted. */
 void roster_accepted(struct world *world, const struct roster_claim *claim, const char *what);
 /* It was told that this member id is none (any more). */
@@ -137,6 +138,8 @@ int64_t roster_commit(struct world *world, int group, int key, enum commit_outco
 void roster_commit_sent(struct world *world, int group, int key, int64_t offset);
 void roster_committed(
     struct world *world, int group, int key, int64_t offset, enum commit_outcome outcome);
+/* A transaction has it: commits that are sent from now on come behind it, whenever it ends. */
+void roster_commit_placed(struct world *world, int group, int key, int64_t offset);
 /* offset -1: none was told. */
 void roster_fetched(struct world *world, int group, int key, int64_t offset, uint64_t sent);
 

@@ -143,13 +143,15 @@ static void topics_step(struct client *client)
             t = i;
     }
     bool due = topics->asked[t] > w->roster.topics[t].partitions;
-    if (w->quiet || topics->busy || !client_connect(client))
+    bool grows = due || (!w->calm && w->roster.topics[t].partitions < ROSTER_PARTITIONS &&
+                            world_chance(w, 1, 12));
+    if (topics->busy || (roster_ready(w) && !grows) || !client_connect(client))
         return;
-    if (!roster_ready(w))
-        topics_make(topics);
-    else if (due || (!w->calm && w->roster.topics[t].partitions < ROSTER_PARTITIONS &&
-                        world_chance(w, 1, 12)))
+    client->may_be_closed = true; /* it is silent for long */
+    if (roster_ready(w))
         topic_grow(topics, t);
+    else
+        topics_make(topics);
 }
 
 static void topics_lost(struct client *client)
@@ -196,15 +198,16 @@ static void members_create(struct world *w)
         { EAGER, .seat = 0, .fixed = true, .transactional = true },
         { EAGER, .seat = 1, .fixed = true },
         { EAGER, .seat = 2, .transactional = true },
-        { EAGER, .seat = 3, .transactional = true },
+        { EAGER, .seat = 3, .transactional = true, .mortal = true },
         { EAGER, .seat = 0, .fixed = true }, /* believes that it is the first */
         { COOPERATIVE, .seat = 5, .fixed = true, .cooperative = true, .transactional = true },
         { COOPERATIVE, .seat = 6, .cooperative = true },
         { COOPERATIVE, .seat = 7, .cooperative = true, .transactional = true },
-        { COOPERATIVE, .seat = 8, .cooperative = true },
+        { COOPERATIVE, .seat = 8, .cooperative = true, .mortal = true },
         { ROSTER_SIMPLE, .seat = 9, .transactional = true },
         { STATIC, .seat = 10, .fixed = true, .cooperative = true },
-        { STATIC, .seat = 11, .fixed = true, .cooperative = true, .transactional = true },
+        { STATIC, .seat = 11, .fixed = true, .cooperative = true, .transactional = true,
+            .mortal = true },
     };
     for (size_t i = 0; i < ARRAY_COUNT(styles); i++) {
         struct member_style style = styles[i];
@@ -217,8 +220,13 @@ static void members_create(struct world *w)
 
 /* ---- the busy part ---- */
 
-static void trouble(struct world *w)
+static void trouble(struct world *w, uint64_t rebalances)
 {
+    /* What was just told of a new generation must be durable by now. */
+    if (w->totals->rebalances != rebalances && world_chance(w, 1, 30)) {
+        world_crash(w, true);
+        return;
+    }
     switch (random_below(&w->random, 16000)) {
     case 0:
     case 1: w->sim.crash_after = (int64_t)random_below(&w->random, 40); break;
@@ -288,6 +296,10 @@ static void finish(struct world *w, const struct client *topics)
     stay(w, topics, "the broker was stopped and started");
     world_crash(w, true);
     stay(w, topics, "the power was gone");
+    /* Who dies with the broker is missed by the next one. */
+    sim_members_thin(w);
+    world_crash(w, world_chance(w, 1, 2));
+    settle(w, topics);
     world_end(w, world_chance(w, 1, 2));
 }
 
@@ -306,8 +318,9 @@ static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
     struct client *topics = topics_create(w);
     members_create(w);
     for (uint64_t i = 0; i < steps; i++) {
+        uint64_t rebalances = w->totals->rebalances;
         world_step(w);
-        trouble(w);
+        trouble(w, rebalances);
     }
     finish(w, topics);
     uint64_t trace = sim_trace_hash(&w->sim), events = events_of(&simulation->totals) - before;
@@ -339,6 +352,8 @@ static int tables(const void *context, bool must)
         { "subscriptions changed", t->resubscribed },
         { "topics grown", t->grown },
         { "late for sync or heartbeat", t->late },
+        { "too busy to join again", t->busy },
+        { "dead for good", t->retired },
         { "requests sent twice", t->repeated },
         { "offsets committed", t->commits },
         { "commits refused", t->commits_refused },

@@ -33,6 +33,8 @@ enum {
     HEARTBEAT_MS = 700,
     CALM_MS = 600,
     CALLS_MAX = 3,
+    /* A join is answered when the rebalance is over, and so long on its way at most. */
+    JOIN_MS_MAX = REBALANCE_MS + 6000,
 };
 
 enum stage { OUT, JOINING, JOINED, SYNCING, IN };
@@ -56,6 +58,8 @@ struct sim_member {
     int64_t heartbeat_ns; /* when the next is due */
     bool busy;            /* a join, sync, heartbeat or leave is under way */
     bool commits_first;   /* before it joins again */
+    int64_t busy_ns;      /* until then it only heartbeats, though all join again (KIP-62) */
+    bool decided, dead;   /* faults have ended; it is dead for good */
     struct spender spender;
 };
 
@@ -115,10 +119,10 @@ static struct bytes group_of(const struct sim_member *member)
     return bytes_text(roster_group_name(member->style.group));
 }
 
-static void hold(struct sim_member *member, uint32_t keys)
+static void let_go(struct sim_member *member)
 {
-    member->keys = keys;
-    roster_holds(member->client.world, member->style.group, member->style.seat, keys);
+    member->keys = 0;
+    roster_lets_go(member->client.world, member->style.group, member->style.seat);
 }
 
 static void forget_id(struct sim_member *member)
@@ -137,7 +141,8 @@ static void heard(struct sim_member *member, const struct call *call)
 /* What it held is somebody else's. */
 static void lose_all(struct sim_member *member)
 {
-    hold(member, 0);
+    member->busy_ns = 0;
+    let_go(member);
     member->stage = OUT;
 }
 
@@ -174,6 +179,14 @@ static void refused(
         lose_all(member);
         break;
     case KAFKA_ERROR_REBALANCE_IN_PROGRESS:
+        if (member->busy_ns > w->sim.now_ns)
+            break;
+        if (member->style.unsteady && !w->calm && member->stage == IN && world_chance(w, 1, 25)) {
+            member->busy_ns = w->sim.now_ns + world_pick(w, 4000, 20000) * CLOCK_NS_PER_MS;
+            member->heard_ns = 0; /* who does not come is dropped, however alive */
+            w->totals->busy++;
+            break;
+        }
         member->commits_first = member->stage == IN && world_chance(w, 1, 2);
         member->stage = OUT;
         break;
@@ -271,6 +284,10 @@ static void joined(struct client *client, struct call *base, void *body)
     const struct join_group_response *answer = body;
     member->busy = false;
     member->stage = OUT;
+    if (answer && client->world->sim.now_ns - base->sent_ns > JOIN_MS_MAX * CLOCK_NS_PER_MS &&
+        client->stalled_ns < base->sent_ns)
+        world_fail(client->world, "%s: a rebalance that is never over: its join took %.3f ms",
+            client->name, (double)(client->world->sim.now_ns - base->sent_ns) / 1e6);
     if (answer && answer->error_code == KAFKA_ERROR_MEMBER_ID_REQUIRED)
         copy_id(member, member->id, answer->member_id);
     else if (answer && answer->error_code)
@@ -304,7 +321,7 @@ static void join(struct sim_member *member)
     struct join_group_request request;
     int16_t version = client_version(&member->client, API_JOIN_GROUP, member->instance[0] ? 5 : 1);
     if (!member->style.cooperative)
-        hold(member, 0);
+        let_go(member);
     codec_defaults(&join_group_request_message, &request);
     request.group_id = group_of(member);
     request.session_timeout_ms = member->style.session_ms;
@@ -331,12 +348,12 @@ static void keep_assignment(
     else if (!member->instance[0]) /* one who was not there when they were made */
         world_fail(w, "%s: no assignment", member->client.name);
     arena_reset(&w->scratch);
-    uint32_t let_go = member->style.cooperative ? member->keys & ~keys : 0;
+    uint32_t revoked = member->style.cooperative ? member->keys & ~keys : 0;
     roster_synced(w, &call->claim, nonce, keys);
-    hold(member, keys);
+    member->keys = keys;
     member->held_since = call->claim.generation;
-    member->stage = let_go ? OUT : IN; /* what it let go of is for somebody else: again */
-    w->totals->revoked += let_go != 0;
+    member->stage = revoked ? OUT : IN; /* what it let go of is for somebody else: again */
+    w->totals->revoked += revoked != 0;
     member->heartbeat_ns = w->sim.now_ns;
 }
 
@@ -459,7 +476,7 @@ static void leave(struct sim_member *member)
     request.members->group_instance_id = instance_of(member);
     member->busy = true;
     member->heard_ns = 0; /* from now on it may be unknown */
-    hold(member, 0);
+    let_go(member);
     int16_t version = client_version(&member->client, API_LEAVE_GROUP, member->instance[0] ? 3 : 0);
     send(member, call_make(member, gone), API_LEAVE_GROUP, version, &request);
 }
@@ -531,7 +548,12 @@ static void act_inside(struct sim_member *member)
     struct world *w = member->client.world;
     if (w->sim.now_ns >= member->heartbeat_ns)
         beat(member);
-    else if (wants_to_join_again(member))
+    else if (member->busy_ns > w->sim.now_ns)
+        return;
+    else if (member->busy_ns) {
+        member->busy_ns = 0;
+        member->stage = OUT;
+    } else if (wants_to_join_again(member))
         member->stage = OUT;
     else if (!w->calm && world_chance(w, 1, 150))
         leave(member);
@@ -578,12 +600,34 @@ static bool misbehave(struct sim_member *member)
     return true;
 }
 
+static void die_for_good(struct sim_member *member)
+{
+    struct world *w = member->client.world;
+    if (!member->style.mortal || member->dead || !world_chance(w, 1, 3))
+        return;
+    world_say(w, "%s: dies for good", member->client.name);
+    w->totals->retired++;
+    member->dead = true;
+    client_reset(&member->client);
+    let_go(member);
+}
+
+/* Faults have ended: some never come back, and the others must take over. */
+static bool is_dead(struct sim_member *member)
+{
+    if (member->client.world->calm && !member->decided && !spender_is_busy(&member->spender)) {
+        member->decided = true;
+        die_for_good(member);
+    }
+    return member->dead;
+}
+
 static void step(struct client *client)
 {
     struct sim_member *member = member_of(client);
     struct world *w = client->world;
     client_again(client, member->style.unsteady && w->calm ? CALM_MS : member->style.pace_ms);
-    if (w->quiet || !roster_ready(w) || !client_connect(client))
+    if (w->quiet || is_dead(member) || !roster_ready(w) || !client_connect(client))
         return;
     if (client->call_count <= CALLS_MAX)
         spender_step(client, &member->spender);
@@ -615,6 +659,15 @@ static void destroy(struct client *client)
 
 /* ---- coming to rest ---- */
 
+void sim_members_thin(struct world *world)
+{
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        if (client->destroy == destroy)
+            die_for_good(member_of(client));
+    }
+}
+
 static const char *group_unsettled(struct world *world, int group)
 {
     uint32_t keys = 0, topics = 0;
@@ -626,8 +679,10 @@ static const char *group_unsettled(struct world *world, int group)
         const struct sim_member *member = member_of(client);
         if (spender_is_busy(&member->spender))
             return "a transaction is open";
-        if (is_simple(member) || is_twin(member))
+        if (is_simple(member) || is_twin(member) || member->dead)
             continue;
+        if (!member->decided)
+            return "a member sleeps";
         if (member->stage != IN)
             return "a member is not in";
         if (generation >= 0 && member->generation != generation)

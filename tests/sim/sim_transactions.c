@@ -19,6 +19,7 @@ enum {
     SETTLE_MS_MAX = 240000,
     SETTLE_MS_STEP = 50,
     ASK_MS = 3000,
+    THIN_MS = 50,
 };
 
 /* The world with what only this program knows of it. */
@@ -116,6 +117,8 @@ static void finish(struct stage *stage)
     struct world *w = &stage->world;
     world_say(w, "world: faults have ended");
     world_calm(w);
+    world_pass(w, THIN_MS); /* some producers die, and the broker with them */
+    world_crash(w, world_chance(w, 1, 2));
     settle(stage); /* and what came after the reader's last look comes with the next */
     read_all(stage);
     world_stop(w, world_chance(w, 1, 2));

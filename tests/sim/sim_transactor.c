@@ -25,6 +25,7 @@ struct transactor {
     struct client client; /* first */
     int id;
     bool v2, waiting, commits;
+    bool decided, dead; /* faults have ended; it is dead for good */
     enum stage stage;
     int64_t producer_id;
     int16_t epoch;
@@ -497,12 +498,28 @@ static bool misbehave(struct transactor *t)
     return true;
 }
 
+/* Faults have ended: some never come back, and what they left open ends by its time. */
+static bool is_dead(struct transactor *t)
+{
+    struct world *w = t->client.world;
+    if (!w->calm || t->decided)
+        return t->dead;
+    t->decided = true;
+    t->dead = world_chance(w, 1, 3) && (!t->deal || deal_of(t)->fate == DEAL_OPEN);
+    if (t->dead) {
+        counts_of(t)->left += t->deal != 0;
+        give_up(t);
+        client_reset(&t->client);
+    }
+    return t->dead;
+}
+
 static void step(struct client *client)
 {
     struct transactor *t = transactor_of(client);
     struct world *w = client->world;
     client_again(client, w->calm ? 20 : 60);
-    if (t->waiting || w->quiet || !client_connect(client))
+    if (is_dead(t) || t->waiting || w->quiet || !client_connect(client))
         return;
     if (misbehave(t))
         return;

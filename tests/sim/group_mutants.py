@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""group_mutants.py - does the simulation of groups and transactions notice when the broker is wrong?
+
+    tests/sim/group_mutants.py [--seconds=N] [--list] [NAME...]
+
+Copies the tree to a temporary directory, builds sim_groups and sim_transactions there, and makes one
+change after the other to the broker (all, or those named): each takes away one rule. Both programs
+run on it, each for N seconds (default 20) or until the oracle, a CHECK or a signal ends it: caught.
+First nothing is changed, and both must be clean. A change whose text is not in the source any more
+is an error: bring it up to date. Exit 1 when one survived.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAMS = (("sim_groups", "15000"), ("sim_transactions", "20000"))
+CLASSIC = "broker/classic_group.c"
+OFFSETS = "broker/handle_group_offsets.c"
+GROUPS = "broker/handle_groups.c"
+TXN = "broker/transaction.c"
+TXN_OWNER = "broker/transaction_coordinator.c"
+TXN_OFFSETS = "broker/handle_transaction_offsets.c"
+
+# name: (file, what is there, what is there instead); the first place of the text counts.
+MUTANTS = {
+    "commit_of_any_generation": (CLASSIC, """    if (client->epoch != group->generation)
+        return KAFKA_ERROR_ILLEGAL_GENERATION;
+""", ""),
+    "heartbeat_of_any_generation": (CLASSIC, """    if (generation != group->generation)
+        return KAFKA_ERROR_ILLEGAL_GENERATION;
+    member_heard""", "    member_heard"),
+    "sync_of_any_generation": (CLASSIC, """    if (sync->generation != group->generation)
+        return KAFKA_ERROR_ILLEGAL_GENERATION;
+""", ""),
+    "static_member_not_fenced": (CLASSIC, """        if (owner != member)
+            return KAFKA_ERROR_FENCED_INSTANCE_ID;
+""", """        if (owner != member) {
+            *ret_member = owner;
+            return KAFKA_ERROR_NONE;
+        }
+"""),
+    "session_never_ends": (CLASSIC, """    member_remove(group, member, now);
+}
+
+static void classic_expire(""", """    member_heard(member, now);
+}
+
+static void classic_expire("""),
+    "session_ends_too_early": (CLASSIC, "now + member->session_timeout_ns", "now + member->session_timeout_ns / 4"),
+    "rebalance_never_ends": (CLASSIC, """    } else if (group->state == CLASSIC_PREPARING) {
+        join_complete(group, now);
+""", """    } else if (group->state == CLASSIC_PREPARING) {
+        group_deadline_set(&group->base, &group->timer, now + rebalance_timeout(group));
+"""),
+    "generation_does_not_grow": (CLASSIC, """    group->generation++;
+    group->state = CLASSIC_COMPLETING;""", "    group->state = CLASSIC_COMPLETING;"),
+    "generation_not_kept": (CLASSIC, """    int16_t error = group_persist(&group->base);
+    if (error) {
+        joins_refuse(""", """    int16_t error = KAFKA_ERROR_NONE;
+    if (error) {
+        joins_refuse("""),
+    "assignment_not_kept": (CLASSIC, """    group->state = CLASSIC_STABLE;
+    int16_t error = group_persist(&group->base);""", """    group->state = CLASSIC_STABLE;
+    int16_t error = KAFKA_ERROR_NONE;"""),
+    "subscription_of_the_first_join": (CLASSIC, """    protocols_set(member, join);
+    member->session""", "    member->session"),
+    "group_comes_back_without_sessions": (CLASSIC, """    if (!cursor->bad)
+        member_heard(member, now);
+""", ""),
+    "join_told_before_it_is_durable": (GROUPS, """    if (!from->error)
+        request_depends(request, group->lsn);
+""", ""),
+    "commit_told_before_it_is_durable": (OFFSETS, """    if (status == 0)
+        return;
+    request->cancel = NULL;
+""", """    if (status == 0) {
+        request->cancel = NULL;
+        coordinator_forget(coordinator, request);
+        request_finish(request);
+        return;
+    }
+    request->cancel = NULL;
+"""),
+    "offset_told_before_it_is_durable": (OFFSETS, "    request_depends(request, lsn);\n", ""),
+    "transaction_of_any_member": (TXN_OFFSETS, """    return group->operations->check_commit(
+        group, &client, clock_monotonic_ns(request->broker->doors->clock));
+""", """    (void)client;
+    return KAFKA_ERROR_NONE;
+"""),
+    "transaction_of_any_epoch": (TXN, """    } else if (now->epoch != event->epoch) {
+        refuse(effects, KAFKA_ERROR_PRODUCER_FENCED);
+    } else if (event->kind == TRANSACTION_VERIFY)""", "    } else if (event->kind == TRANSACTION_VERIFY)"),
+    "init_raises_no_epoch": (TXN, "        next->epoch = (int16_t)(now->epoch + 1);\n", ""),
+    "init_leaves_what_is_open": (TXN, """    if (now->state == TRANSACTION_ONGOING) {
+        /* The epoch""", """    if (now->state == TRANSACTION_ONGOING && now_ms == 0) {
+        /* The epoch"""),
+    "end_of_a_zombie_is_a_retry": (TXN, " && now->last_epoch == event->epoch", ""),
+    "aborted_offsets_are_committed": (TXN_OWNER, "    if (walk->committed && !later", "    if (!later"),
+    "committed_offsets_are_dropped": (TXN_OWNER, "    if (walk->committed && !later", "    if (false && !later"),
+    "offsets_of_a_transaction_go_back": (TXN_OWNER, "present_lsn > lsn;", "present_lsn == 0;"),
+    "a_marker_is_lost": (TXN_OWNER, "    for (size_t i = 0; i < transaction->part_count; i++) {\n"
+                         "        struct log *log = part_log(coordinator",
+                         "    for (size_t i = 1; i < transaction->part_count; i++) {\n"
+                         "        struct log *log = part_log(coordinator"),
+    "markers_of_the_wrong_kind": (TXN_OWNER, "effects->marker == TRANSACTION_COMMIT_MARKER,\n        TRANS",
+                                  "true,\n        TRANS"),
+    "transaction_is_forgotten": (TXN_OWNER, "    follow(coordinator, one, left_ms(coordinator, &one->transaction.now));\n",
+                                 ""),
+}
+
+
+def build(tree):
+    command = ["ninja", "-C", str(tree / "build/mutants"), *(f"tests/sim/{name}" for name, _ in PROGRAMS)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return None if done.returncode == 0 else done.stdout[-2000:]
+
+
+def first_words(run):
+    lines = [line for line in run.stderr.splitlines() if re.match(r"seed \d|.*check failed|.*runtime error", line)]
+    return lines[-1][:150] if lines else f"exit {run.returncode}"
+
+
+def hunt(tree, seconds):
+    """What caught it, or None."""
+    for name, steps in PROGRAMS:
+        program = str(tree / "build/mutants/tests/sim" / name)
+        try:
+            run = subprocess.run([program, "1", "1000000", steps, f"--seconds={seconds}"],
+                                 capture_output=True, text=True, timeout=seconds + 60)
+        except subprocess.TimeoutExpired:
+            return f"{name}: it never ends"
+        if run.returncode != 0 and "NEVER HAPPENED" not in run.stdout:
+            return f"{name}: {first_words(run)}"
+        if run.returncode != 0:
+            rows = [line.split("   ")[0].strip() for line in run.stdout.splitlines() if "NEVER HAPPENED" in line]
+            return f"{name}: never happened: {', '.join(rows)}"
+    return None
+
+
+def main():
+    names = [word for word in sys.argv[1:] if not word.startswith("--")] or list(MUTANTS)
+    seconds = 20
+    for word in sys.argv[1:]:
+        if word.startswith("--seconds="):
+            seconds = int(word.split("=")[1])
+    if "--list" in sys.argv:
+        print("\n".join(MUTANTS))
+        return 0
+    caught = 0
+    with tempfile.TemporaryDirectory(prefix="millrace-mutants-") as scratch:
+        tree = pathlib.Path(scratch) / "tree"
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns("build", ".git"))
+        environment = dict(os.environ, CC=os.environ.get("CC", "ccache gcc"), CCACHE_NOHASHDIR="1")
+        subprocess.run(["meson", "setup", "build/mutants", "--buildtype=debugoptimized"], cwd=tree, check=True,
+                       capture_output=True, env=environment)
+        problem = build(tree) or hunt(tree, seconds)
+        if problem:
+            print(f"nothing is changed, and yet: {problem}")
+            return 1
+        for name in names:
+            path, old, new = MUTANTS[name]
+            before = (tree / path).read_text()
+            if old not in before:
+                print(f"{name:34} NOT THERE in {path}")
+                continue
+            (tree / path).write_text(before.replace(old, new, 1))
+            problem = build(tree)
+            how = None if problem else hunt(tree, seconds)
+            (tree / path).write_text(before)
+            caught += how is not None
+            print(f"{name:34} {'caught   ' + how if how else problem or 'SURVIVED'}", flush=True)
+    print(f"caught {caught} of {len(names)} mutants")
+    return 0 if caught == len(names) > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
