@@ -109,8 +109,8 @@ static void classic_expire("""),
                          "        struct log *log = part_log(coordinator"),
     "markers_of_the_wrong_kind": (TXN_OWNER, "effects->marker == TRANSACTION_COMMIT_MARKER,\n        TRANS",
                                   "true,\n        TRANS"),
-    "transaction_is_forgotten": (TXN_OWNER, "    follow(coordinator, one, left_ms(coordinator, &one->transaction.now));\n",
-                                 ""),
+    "transaction_is_forgotten": (TXN_OWNER, "follow(coordinator, one, left_ms(coordinator, &one->transaction.now));",
+                                 "(void)one;"),
 }
 
 
