@@ -76,6 +76,8 @@ static void commit_row(struct client *client, struct offsets_call *call, int key
     w->totals->commits_refused += error != 0;
     if (error)
         party->refused(client, &call->call, &party->claim, error);
+    else if (party->follows)
+        roster_holds(w, &party->claim, 1u << key, "a commit");
     else if (is_member(party))
         roster_accepted(w, &party->claim, "a commit");
 }
@@ -117,7 +119,10 @@ void offsets_commit(struct client *client, const struct party *party)
 {
     struct world *w = client->world;
     struct offset_commit_request request;
-    int16_t version = client_version(client, API_OFFSET_COMMIT, party->instance[0] ? 7 : 2);
+    int16_t version = client_version(client, API_OFFSET_COMMIT,
+        party->follows       ? 9
+        : party->instance[0] ? 7
+                             : 2);
     codec_defaults(&offset_commit_request_message, &request);
     request.group_id = group_of(party->claim.group);
     request.generation_id_or_member_epoch = party->claim.generation;
@@ -478,7 +483,7 @@ static void spent(struct client *client, struct call *call, void *body)
         spender->stage = SPENDING_END;
     } else if (answer && is_fine(client, spender, call, error)) {
         party->claim.sent = call->sent;
-        if (is_member(party) && answer->topics_count)
+        if (is_member(party) && !party->follows && answer->topics_count)
             roster_accepted(client->world, &party->claim, "a commit in a transaction");
         for (int key = 0; key < ROSTER_KEYS; key++) {
             if (spender->offsets[key])

@@ -12,6 +12,7 @@ struct party {
     struct roster_claim claim; /* generation -1: without membership */
     const char *instance;      /* "": none; lives as long as the client */
     uint32_t keys;             /* for some of these */
+    bool follows;              /* KIP-848: what it claims as its generation is its epoch */
     /* A partition of a commit was refused. */
     void (*refused)(struct client *client, const struct call *call,
         const struct roster_claim *claim, int16_t error);

@@ -36,6 +36,12 @@ void sim_members_thin(struct world *world);
 /* In the calm: why the groups are not yet as they must be, or NULL. */
 const char *sim_members_unsettled(struct world *world);
 
+/* A member of a group of the consumer protocol, which the broker assigns (KIP-848). */
+struct client *sim_follower_create(
+    struct world *world, int index, const struct member_style *style);
+/* In the calm: why this group is not yet as it must be, or NULL. */
+const char *sim_followers_unsettled(struct world *world, int group);
+
 /* The oracle's own: reads all logs from start to end and compares with the ledger. */
 struct client *sim_scanner_create(struct world *world, int index);
 /* Begins; true once it is through. */

@@ -244,6 +244,41 @@ void roster_lets_go(struct world *world, int group, int seat)
     world->roster.groups[group].seats[seat].keys = 0;
 }
 
+/* ---- KIP-848 ---- */
+
+void roster_epoch(struct world *world, int group, int32_t epoch)
+{
+    struct roster_group *g = &world->roster.groups[group];
+    world->totals->rebalances += epoch > g->epoch;
+    if (epoch > g->epoch)
+        g->epoch = epoch;
+}
+
+void roster_granted(struct world *world, int group, int seat, uint32_t keys, bool sure)
+{
+    struct roster_group *g = &world->roster.groups[group];
+    for (int key = 0; key < ROSTER_KEYS; key++) {
+        if (!(keys & 1u << key))
+            continue;
+        g->holders[key].seat = seat;
+        g->holders[key].moment = sure ? world->moment : 0;
+    }
+}
+
+void roster_holds(
+    struct world *world, const struct roster_claim *claim, uint32_t keys, const char *what)
+{
+    const struct roster_group *g = &world->roster.groups[claim->group];
+    for (int key = 0; key < ROSTER_KEYS; key++) {
+        if (keys & 1u << key && g->holders[key].moment && g->holders[key].seat != claim->seat &&
+            g->holders[key].moment < claim->sent)
+            world_fail(world,
+                "%s: %s of %s in epoch %" PRId32 " was accepted, and seat %d has key %d",
+                roster_group_name(claim->group), what, claim->id, claim->generation,
+                g->holders[key].seat, key);
+    }
+}
+
 /* ---- offsets ---- */
 
 static struct register_of *register_find(struct world *world, int group, int key)

@@ -8,6 +8,8 @@
  *     is given what a member of the same generation still holds
  *   - nothing is accepted from an older generation once a newer one was told, nor in the same life
  *     of the broker from a member that was told to be gone, or whose instance id another has
+ *   - of those whom the broker leads (KIP-848) nobody is served as the owner of what another was
+ *     given before he asked
  *   - a committed offset that was acknowledged, or told, is told from then on until a later commit
  *     takes effect; what was refused is never told, nor what a transaction holds whose commit
  *     nobody asked for; what was told and then not any more never comes back. Commits may overtake
@@ -85,6 +87,12 @@ struct roster_group {
     size_t count, capacity;
     struct register_of registers[ROSTER_KEYS];
     struct seat seats[ROSTER_SEATS];
+    /* KIP-848 */
+    int32_t epoch; /* the greatest that was told */
+    struct {
+        int seat;
+        uint64_t moment; /* when it was told that it has the key; 0: nobody was */
+    } holders[ROSTER_KEYS];
 };
 
 struct roster {
@@ -132,6 +140,17 @@ void roster_lets_go(struct world *world, int group, int seat);
 void roster_accepted(struct world *world, const struct roster_claim *claim, const char *what);
 /* It was told that this member id is none (any more). */
 void roster_gone(struct world *world, int group, const char *id);
+
+/* ---- KIP-848 ---- */
+
+void roster_epoch(struct world *world, int group, int32_t epoch);
+/* It was told that it has these keys, too; sure: and has them still. */
+void roster_granted(struct world *world, int group, int seat, uint32_t keys, bool sure);
+/* Something of this member was accepted, who holds these keys. */
+void roster_holds(
+    struct world *world, const struct roster_claim *claim, uint32_t keys, const char *what);
+
+/* ---- offsets ---- */
 
 /* Returns the offset to commit; told at the send with its moment. */
 int64_t roster_commit(struct world *world, int group, int key, enum commit_outcome outcome);

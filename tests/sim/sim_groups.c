@@ -4,10 +4,11 @@
  *     sim_groups [FIRST-SEED [COUNT [STEPS]]] and the options of seeds.h
  *
  * For each seed: members of classic groups, eager and cooperative, static and dynamic, some of them
- * twice, and one without membership, while topics grow, members change what they want to read, come
- * late, say things twice, die and come back, commit offsets, plainly and in transactions, the
- * network stalls and breaks, the disk fails, and the broker is killed, loses power, stops and
- * starts. What must hold meanwhile is told in roster.h. Then faults end, and
+ * twice, of a group that the broker assigns (KIP-848), and one without membership, while topics
+ * grow, members change what they want to read, come late, say things twice, die and come back,
+ * commit offsets, plainly and in transactions, the network stalls and breaks, the disk fails, and
+ * the broker is killed, loses power, stops and starts. What must hold meanwhile is told in
+ * roster.h. Then faults end, and
  *
  *   1. every group is stable within SETTLE_MS: each member in, each partition of what they want
  * with exactly one of those who want it; no transaction is open
@@ -190,7 +191,12 @@ static bool topics_are_settled(const struct client *client)
 
 /* ---- who is there ---- */
 
-enum { EAGER = 0, COOPERATIVE = 1, STATIC = 3 }; /* groups of the roster, beside ROSTER_SIMPLE */
+enum {
+    EAGER = 0,
+    COOPERATIVE = 1,
+    STATIC = 3,
+    FOLLOWERS = 4
+}; /* groups of the roster, beside ROSTER_SIMPLE */
 
 static void members_create(struct world *w)
 {
@@ -208,13 +214,20 @@ static void members_create(struct world *w)
         { STATIC, .seat = 10, .fixed = true, .cooperative = true },
         { STATIC, .seat = 11, .fixed = true, .cooperative = true, .transactional = true,
             .mortal = true },
+        { FOLLOWERS, .seat = 12 },
+        { FOLLOWERS, .seat = 13, .fixed = true, .transactional = true },
+        { FOLLOWERS, .seat = 14, .transactional = true, .mortal = true },
+        { FOLLOWERS, .seat = 15, .mortal = true },
     };
     for (size_t i = 0; i < ARRAY_COUNT(styles); i++) {
         struct member_style style = styles[i];
         style.pace_ms = 100;
         style.session_ms = style.group == STATIC ? LONG_SESSION_MS : SESSION_MS;
         style.unsteady = true;
-        (void)sim_member_create(w, (int)i, &style);
+        if (style.group == FOLLOWERS)
+            (void)sim_follower_create(w, (int)i, &style);
+        else
+            (void)sim_member_create(w, (int)i, &style);
     }
 }
 
@@ -245,14 +258,17 @@ static void trouble(struct world *w, uint64_t rebalances)
 
 static const char *unsettled(struct world *w, const struct client *topics)
 {
-    return topics_are_settled(topics) ? sim_members_unsettled(w) : "a topic is still growing";
+    const char *why = sim_followers_unsettled(w, FOLLOWERS);
+    if (!topics_are_settled(topics))
+        return "a topic is still growing";
+    return why ? why : sim_members_unsettled(w);
 }
 
 static size_t generations(const struct world *w)
 {
     size_t count = 0;
     for (int g = 0; g < ROSTER_GROUPS; g++)
-        count += w->roster.groups[g].count;
+        count += w->roster.groups[g].count + (size_t)w->roster.groups[g].epoch;
     return count;
 }
 
@@ -347,8 +363,9 @@ static int tables(const void *context, bool must)
         { "members unknown by now", t->expired },
         { "members left", t->left },
         { "instances fenced", t->instances_fenced },
-        { "generations fenced", t->generations_fenced },
-        { "cooperative revocations", t->revoked },
+        { "generations, epochs fenced", t->generations_fenced + t->epochs_fenced },
+        { "instances not released", t->unreleased },
+        { "revocations", t->revoked },
         { "subscriptions changed", t->resubscribed },
         { "topics grown", t->grown },
         { "late for sync or heartbeat", t->late },

@@ -319,7 +319,10 @@ static void offer_protocols(struct sim_member *member, struct join_group_request
 static void join(struct sim_member *member)
 {
     struct join_group_request request;
-    int16_t version = client_version(&member->client, API_JOIN_GROUP, member->instance[0] ? 5 : 1);
+    /* A static leader that comes back is told that it leads from version 9 on (KIP-814); with an
+     * older one nobody looks after topics that grow. */
+    int16_t oldest = (int16_t)(!member->instance[0] ? 1 : member->id[0] ? 5 : 9);
+    int16_t version = client_version(&member->client, API_JOIN_GROUP, oldest);
     if (!member->style.cooperative)
         let_go(member);
     codec_defaults(&join_group_request_message, &request);
@@ -534,13 +537,14 @@ static void die(struct sim_member *member)
 static bool wants_to_join_again(struct sim_member *member)
 {
     struct world *w = member->client.world;
-    if (member->style.unsteady && !w->calm && world_chance(w, 1, 120)) {
+    /* A static one that comes back with other wishes makes no rebalance, and may be as it was. */
+    if (member->style.unsteady && !member->style.fixed && !w->calm && world_chance(w, 1, 120)) {
         uint32_t all = (1u << ROSTER_TOPICS) - 1;
         member->topics = 1 + (uint32_t)random_below(&w->random, all);
         w->totals->resubscribed++;
         return true;
     }
-    return member->leader && !member->skips && member->assigned_of != roster_keys(w, ~0u);
+    return member->leader && member->assigned_of != roster_keys(w, ~0u);
 }
 
 static void act_inside(struct sim_member *member)
@@ -627,6 +631,7 @@ static void step(struct client *client)
     struct sim_member *member = member_of(client);
     struct world *w = client->world;
     client_again(client, member->style.unsteady && w->calm ? CALM_MS : member->style.pace_ms);
+    client->may_be_closed = w->calm && is_twin(member); /* it is silent for long */
     if (w->quiet || is_dead(member) || !roster_ready(w) || !client_connect(client))
         return;
     if (client->call_count <= CALLS_MAX)
@@ -695,7 +700,11 @@ static const char *group_unsettled(struct world *world, int group)
         keys |= member->keys;
         topics |= member->topics;
     }
-    return keys == roster_keys(world, topics) ? NULL : "a partition has no owner";
+    if (keys == roster_keys(world, topics))
+        return NULL;
+    world_say(world, "%s: keys %x are held, of %x", roster_group_name(group), keys,
+        roster_keys(world, topics));
+    return "a partition has no owner";
 }
 
 const char *sim_members_unsettled(struct world *world)

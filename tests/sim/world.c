@@ -335,6 +335,11 @@ static void configure(struct world *world)
     set(config, "num.partitions=2");
     set(config, "group.min.session.timeout.ms=1000");
     set(config, "group.initial.rebalance.delay.ms=100");
+    set(config, "group.consumer.min.session.timeout.ms=1000");
+    set(config, "group.consumer.session.timeout.ms=3000");
+    set(config, "group.consumer.min.heartbeat.interval.ms=100");
+    set(config, "group.consumer.heartbeat.interval.ms=700");
+    set(config, "group.consumer.assignment.interval.ms=100");
     set(config, "log.retention.check.interval.ms=2000");
     broker_config_finish(config, &place, &report);
     CHECK(report.errors.len == 0);
