@@ -480,11 +480,28 @@ int16_t consumer_group_follow(struct consumer_group *group, struct consumer_memb
     bool topics_changed = topics_refresh(group, bump || subscription_changed);
     if (bump || topics_changed)
         epoch_bump(group);
-    if (assign_is_due(group, now))
+    if (member && assign_is_due(group, now))
         assign(group, now);
     if (member)
         reconcile(member, subscription_changed, owned, now);
     return group_persist(&group->base);
+}
+
+static bool is_to_settle(const struct consumer_group *group)
+{
+    list_foreach (node, &group->members)
+        if (!list_entry(node, struct consumer_member, link)->classic)
+            return false;
+    return group->member_count && settings_of(group).downgrade;
+}
+
+int16_t consumer_group_take_out(struct consumer_member *member, int64_t now)
+{
+    struct consumer_group *group = member->group;
+    consumer_group_remove(member);
+    /* The classic group that takes its place goes on from this epoch. */
+    return is_to_settle(group) ? KAFKA_ERROR_NONE
+                               : consumer_group_follow(group, NULL, true, false, NULL, now);
 }
 
 /* ---- heartbeats ---- */
@@ -676,8 +693,7 @@ static void leave(struct consumer_group *group, const struct consumer_heartbeat 
         answer->error = group_persist(&group->base);
         return;
     }
-    consumer_group_remove(member);
-    answer->error = consumer_group_follow(group, NULL, true, false, NULL, now);
+    answer->error = consumer_group_take_out(member, now);
 }
 
 /* A member id for who did not bring one. */
@@ -711,9 +727,8 @@ void consumer_group_heartbeat(struct consumer_group *group, const struct consume
     if (!member)
         return;
     partition_set_copy(&before, &member->assigned);
-    bool lost = beat->epoch != member->epoch; /* the answer before */
     bool subscribed = member_update(member, beat);
-    bool bump = subscribed || group->epoch == 0 || group->member_count != members_before;
+    bool bump = subscribed || group->member_count != members_before;
     consumer_member_count_bytes(member);
     /* One that left for a while is there again. */
     if (member->epoch == CONSUMER_EPOCH_LEAVE_STATIC)
@@ -722,7 +737,7 @@ void consumer_group_heartbeat(struct consumer_group *group, const struct consume
     consumer_member_heard(member, now);
     bool full =
         beat->rebalance_timeout_ms != -1 && (beat->names || beat->regex.data) && beat->owned;
-    bool told = beat->epoch == CONSUMER_EPOCH_JOIN || lost || full ||
+    bool told = beat->epoch == CONSUMER_EPOCH_JOIN || full ||
                 !partition_set_equal(&before, &member->assigned);
     partition_set_done(&before);
     if (error) {
@@ -734,6 +749,11 @@ void consumer_group_heartbeat(struct consumer_group *group, const struct consume
 }
 
 /* ---- offsets ---- */
+
+static int16_t behind(const struct consumer_member *member)
+{
+    return member->classic ? KAFKA_ERROR_ILLEGAL_GENERATION : KAFKA_ERROR_STALE_MEMBER_EPOCH;
+}
 
 static bool says_nobody(const struct group_offset_client *client)
 {
@@ -756,10 +776,8 @@ static int16_t consumer_check_commit(
         return KAFKA_ERROR_UNSUPPORTED_VERSION;
     if (client->epoch == member->epoch)
         return KAFKA_ERROR_NONE;
-    if (member->classic)
-        return KAFKA_ERROR_ILLEGAL_GENERATION;
     if (client->epoch > member->epoch || client->epoch < 0)
-        return KAFKA_ERROR_STALE_MEMBER_EPOCH;
+        return behind(member);
     client->by_partition = true; /* what it had at its epoch and still has it may commit */
     return KAFKA_ERROR_NONE;
 }
@@ -773,19 +791,19 @@ static int16_t consumer_check_commit_partition(struct group *base,
     const struct partition_id *item = partition_set_find(&member->assigned, topic, partition);
     if (!item)
         item = partition_set_find(&member->revoking, topic, partition);
-    return item && client->epoch >= item->epoch ? KAFKA_ERROR_NONE : KAFKA_ERROR_STALE_MEMBER_EPOCH;
+    return item && client->epoch >= item->epoch ? KAFKA_ERROR_NONE : behind(member);
 }
 
 static int16_t consumer_check_fetch(struct group *base, const struct group_offset_client *client)
 {
-    if (client->epoch < 0 && client->member_id.len == 0)
+    if (client->epoch < 0 && !client->member_id.data)
         return KAFKA_ERROR_NONE;
     const struct consumer_member *member = consumer_group_member(own(base), client->member_id);
     if (!member)
         return KAFKA_ERROR_UNKNOWN_MEMBER_ID;
     if (client->epoch == member->epoch)
         return KAFKA_ERROR_NONE;
-    return member->classic ? KAFKA_ERROR_ILLEGAL_GENERATION : KAFKA_ERROR_STALE_MEMBER_EPOCH;
+    return behind(member);
 }
 
 /* ---- time ---- */
@@ -797,8 +815,7 @@ static void consumer_expire(struct group *base, struct heap_node *node, int64_t 
         struct consumer_member *member = list_entry(at, struct consumer_member, link);
         if (&member->session != node && &member->rebalance != node && &member->classic_step != node)
             continue;
-        consumer_group_remove(member);
-        (void)consumer_group_follow(group, NULL, true, false, NULL, now); /* nobody is told of it */
+        (void)consumer_group_take_out(member, now); /* nobody is told of it */
         return;
     }
 }
@@ -806,10 +823,7 @@ static void consumer_expire(struct group *base, struct heap_node *node, int64_t 
 static void consumer_settle(struct group *base, int64_t now)
 {
     struct consumer_group *group = own(base);
-    list_foreach (node, &group->members)
-        if (!list_entry(node, struct consumer_member, link)->classic)
-            return;
-    if (group->member_count && settings_of(group).downgrade)
+    if (is_to_settle(group))
         group->effects->downgrade(group->effects->context, base, now);
 }
 
@@ -865,6 +879,7 @@ struct consumer_group *consumer_group_create(
     group_init(&group->base, &operations, id, owner);
     owner->bytes += sizeof(*group) - sizeof(group->base);
     group->effects = effects;
+    group->epoch = 1; /* as Kafka's: the first member makes it 2 */
     group->changed = true;
     list_init(&group->members);
     list_init(&group->gone);

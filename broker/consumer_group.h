@@ -185,6 +185,8 @@ void consumer_member_heard(struct consumer_member *member, int64_t now);
  * it is time, the member one step nearer to it; and everything kept. Returns a Kafka error. */
 int16_t consumer_group_follow(struct consumer_group *group, struct consumer_member *member,
     bool bump, bool subscription_changed, const struct partition_set *owned, int64_t now);
+/* The member is gone, and the group goes on without it. Returns a Kafka error. */
+int16_t consumer_group_take_out(struct consumer_member *member, int64_t now);
 /* Could it get more now that waits for what others had? */
 bool consumer_member_waits(const struct consumer_member *member);
 

@@ -333,8 +333,7 @@ int16_t consumer_group_classic_leave(
     }
     if (!member)
         return KAFKA_ERROR_UNKNOWN_MEMBER_ID;
-    consumer_group_remove(member);
-    return consumer_group_follow(group, NULL, true, false, NULL, now);
+    return consumer_group_take_out(member, now);
 }
 
 void consumer_group_forget_token(struct group *base, const void *token)

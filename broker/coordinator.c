@@ -443,6 +443,17 @@ static struct group *upgrade(
     return NULL;
 }
 
+struct group *coordinator_classic_group(
+    struct coordinator *coordinator, struct group *group, int16_t *ret_error)
+{
+    struct group *classic = coordinator_group_new(coordinator, group, GROUP_CLASSIC);
+    *ret_error = coordinator_group_replace(coordinator, group, classic);
+    if (!*ret_error)
+        return classic;
+    coordinator_group_discard(coordinator, classic);
+    return NULL;
+}
+
 struct consumer_group *coordinator_consumer_group(
     struct coordinator *coordinator, struct bytes id, bool joins, int64_t now, int16_t *ret_error)
 {

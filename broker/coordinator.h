@@ -53,6 +53,10 @@ void coordinator_group_discard(struct coordinator *coordinator, struct group *gr
  * classic one (group.consumer.migration.policy). NULL: *ret_error. */
 struct consumer_group *coordinator_consumer_group(
     struct coordinator *coordinator, struct bytes id, bool joins, int64_t now, int16_t *ret_error);
+/* An empty group of another kind is a classic one from now on; NULL: *ret_error, and all is as
+ * before. */
+struct group *coordinator_classic_group(
+    struct coordinator *coordinator, struct group *group, int16_t *ret_error);
 /* What holds for consumer groups of this id. */
 void coordinator_consumer_settings(
     struct coordinator *coordinator, struct bytes id, struct consumer_settings *ret_settings);

@@ -207,7 +207,11 @@ static void step(struct request *request, struct consumer_group *group, int64_t 
     consumer_group_heartbeat(group, &beat, now, &answer);
     partition_set_done(&owned);
     bool told = tell(request, group, &answer);
-    coordinator_settle(coordinator, &group->base);
+    /* One that was made for who may not join was never there. */
+    if (answer.error && group->member_count == 0 && group->base.lsn == 0)
+        coordinator_drop_group(coordinator, body->group_id);
+    else
+        coordinator_settle(coordinator, &group->base);
     if (told)
         request_finish(request);
 }
@@ -276,6 +280,18 @@ static bool describe_partitions(struct request *request, const struct consumer_g
     return true;
 }
 
+/* What it has to give up it still has. */
+static bool describe_assigned(struct request *request, const struct consumer_member *member,
+    struct consumer_group_describe_response_assignment *to)
+{
+    struct partition_set has = { 0 };
+    partition_set_copy(&has, &member->assigned);
+    partition_set_union(&has, &member->revoking);
+    bool described = describe_partitions(request, member->group, &has, to);
+    partition_set_done(&has);
+    return described;
+}
+
 static bool describe_member(struct request *request, const struct consumer_member *member,
     struct consumer_group_describe_response_member *to)
 {
@@ -294,9 +310,8 @@ static bool describe_member(struct request *request, const struct consumer_membe
            keep_text(request, member->rack_id, &to->rack_id) &&
            keep_text(request, member->client_id, &to->client_id) &&
            keep_text(request, member->client_host, &to->client_host) &&
-           keep_text(request, member->regex && member->regex[0] ? member->regex : NULL,
-               &to->subscribed_topic_regex) &&
-           describe_partitions(request, member->group, &member->assigned, &to->assignment) &&
+           keep_text(request, member->regex ? member->regex : "", &to->subscribed_topic_regex) &&
+           describe_assigned(request, member, &to->assignment) &&
            describe_partitions(request, member->group, &member->target, &to->target_assignment);
 }
 

@@ -164,6 +164,14 @@ void handle_join_group(struct request *request)
         .require_member_id = request->version >= 4,
         .can_skip_assignment = request->version >= 9,
     };
+    if (!classic_group_of(group) && group->operations->is_empty(group)) {
+        int16_t error = KAFKA_ERROR_UNKNOWN_MEMBER_ID;
+        group = body->member_id.len ? NULL : coordinator_classic_group(coordinator, group, &error);
+        if (!group) {
+            join_refuse(request, error);
+            return;
+        }
+    }
     if (!group->operations->join) {
         join_refuse(request, KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL);
         return;

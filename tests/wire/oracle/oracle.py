@@ -28,8 +28,8 @@ import harness  # noqa: E402
 import play  # noqa: E402
 import sides  # noqa: E402
 
-FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "configs", "admin",
-            "transactions", "zombies", "timeouts"]
+FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "consumer_groups", "configs",
+            "admin", "transactions", "zombies", "timeouts"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
