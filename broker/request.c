@@ -32,8 +32,6 @@
 #include "protocol/header.h"
 
 enum {
-    DECODE_ARENA_MIN = 16 * 1024,
-    DECODE_ARENA_FACTOR = 4,     /* bytes of arena per byte of the frame, while decoding */
     SPARE_REQUESTS_MAX = 64,     /* kept with their arena's last chunk ... */
     SPARE_ARENA_MAX = 16 * 1024, /* ... if it stayed small */
 };
@@ -173,7 +171,7 @@ static int decode_body(struct request *request, struct reader *reader, size_t fr
 {
     const struct message *message = request->schema->request;
     int status = 0;
-    request->arena.limit = DECODE_ARENA_MIN + DECODE_ARENA_FACTOR * frame_size;
+    request->arena.limit = codec_arena_max(frame_size);
     request->body = arena_alloc(&request->arena, message->body->size);
     CHECK(request->body);
     if (versions_have(request->schema->served, request->version))

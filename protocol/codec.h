@@ -129,6 +129,17 @@ void *codec_array(struct arena *arena, const struct struct_table *table, int32_t
 
 /* ---- decoding ---- */
 
+/* What decoding the bytes of a peer may take, however its counts lie: the limit of the arena that
+ * such bytes are decoded into. Elements are larger in memory than on the wire (a string is 16 bytes
+ * and its own length or two more), so an array of nothing but tiny ones is refused; elements with
+ * names of twelve letters or more always fit, in any number (test_codec). */
+enum { CODEC_ARENA_MIN = 16 * 1024, CODEC_ARENA_FACTOR = 4 };
+
+static inline size_t codec_arena_max(size_t input_size)
+{
+    return CODEC_ARENA_MIN + CODEC_ARENA_FACTOR * input_size;
+}
+
 /*
  * A place in the input, and the first thing that went wrong there (sticky: reading on after an
  * error does nothing).

@@ -36,11 +36,8 @@
 enum {
     INPUTS_PER_HOUSE = 1000, /* then a fresh broker, so that state does not pile up */
     FRAME_MAX = 64 * 1024,
-    TAIL_SIZE = 4096, /* bytes behind a count that claims them all */
-    DECODE_MIN = 16 * 1024,
-    DECODE_FACTOR = 4,
+    TAIL_SIZE = 4096,      /* bytes behind a count that claims them all */
     REQUEST_SIZE = 2048,   /* at most: struct request and struct connection */
-    LARGE = 1024,          /* a frame whose bytes matter beside the 16 KiB */
     SLOW_NS = 1000 * 1000, /* is tried again ... */
     SLOW_RETRIES = 3,      /* ... so often, the least counts */
     CROWD_FEW = 1000,
@@ -48,6 +45,8 @@ enum {
     CROWD_FREE_NS = 200 * 1000 * 1000, /* below it the growth does not matter */
     LIMIT_NS = 20 * SLOW_NS, /* of the least: far above what any machine needs, even sanitized */
 };
+
+_Static_assert(CODEC_ARENA_MIN == 16384 && CODEC_ARENA_FACTOR == 4, "what is promised");
 
 static const char properties[] = "log.dirs=/data\nmemory.limit=64MiB\nwal.file.bytes=1MiB\n"
                                  "group.initial.rebalance.delay.ms=0\n";
@@ -220,7 +219,7 @@ static void decode_alone(struct table *t, struct bytes frame)
     struct arena arena;
     void *body = mem_alloc(message->body->size);
     uint64_t before = allocated;
-    size_t limit = DECODE_MIN + DECODE_FACTOR * frame.len;
+    size_t limit = codec_arena_max(frame.len);
     arena_init(&arena, limit);
     int status = codec_decode(message, header.request_api_version, &reader, &arena, body);
     uint64_t took = allocated - before;
@@ -229,8 +228,8 @@ static void decode_alone(struct table *t, struct bytes frame)
     if (took > limit)
         complain(t, "decoding it took more than 16 KiB + 4 times its size");
     note_worst(t, &t->decode, (double)took);
-    if (frame.len >= LARGE)
-        note_worst(t, &t->large, (double)took / (double)frame.len);
+    if (took > CODEC_ARENA_MIN)
+        note_worst(t, &t->large, (double)(took - CODEC_ARENA_MIN) / (double)frame.len);
     arena_done(&arena);
     mem_free(body);
 }
@@ -263,7 +262,7 @@ static int64_t send_once(struct table *t, struct bytes frame, bool whole)
     int64_t took = cpu_ns() - start;
     uint64_t all = allocated - before;
     note_worst(t, &t->whole, (double)all);
-    if (!house_is_open(client) && all > DECODE_MIN + DECODE_FACTOR * frame.len + REQUEST_SIZE)
+    if (!house_is_open(client) && all > codec_arena_max(frame.len) + REQUEST_SIZE)
         complain(t, "refusing it took more than 16 KiB + 4 times its size");
     if (house_is_open(client) && t->house.answers == answers && whole)
         house_pass(&t->house, 50); /* the disk, which is virtual too */
@@ -519,8 +518,8 @@ static void report(const struct table *t)
         t->count, t->closed, t->answered, t->waiting, t->silent, t->unheard);
     printf("worst CPU time %.0f us: %s\n", t->time.value, t->time.what);
     printf("most memory to decode one %.0f bytes: %s\n", t->decode.value, t->decode.what);
-    printf("worst amplification of decoding, above 1 KiB %.2f bytes per byte: %s\n", t->large.value,
-        t->large.what);
+    printf("worst amplification of decoding: 16 KiB + %.2f bytes per byte (at most %d): %s\n",
+        t->large.value, CODEC_ARENA_FACTOR, t->large.what);
     printf("worst CPU time of %d elements in one array %.1f ms: %s\n", CROWD_MANY, t->crowd.value,
         t->crowd.what);
     printf("most memory for one with all that it set off %.0f bytes: %s\n", t->whole.value,

@@ -226,6 +226,69 @@ TEST(codec, bytes_that_kafka_agrees_with)
     cr_assert_geq(count, 2 * MESSAGE_COUNT);
 }
 
+/* ---- the memory of a request ---- */
+
+enum { CROWD = 20000 };
+
+/* As clients do: names of twelve letters, nothing where nothing need be said. The outermost arrays
+ * have so many elements, those in them one. */
+static void crowd_fill(
+    struct arena *arena, const struct struct_table *table, int16_t version, int32_t count, char *to)
+{
+    struct_defaults(table, to);
+    for (size_t i = 0; i < table->field_count; i++) {
+        const struct field *field = &table->fields[i];
+        char *at = to + field->offset;
+        if (!versions_have(field->versions, version) || versions_have(field->tagged, version))
+            continue;
+        if (field->array && field->type == FIELD_STRUCT) {
+            char *elements = codec_array(arena, field->child, count);
+            for (int32_t e = 0; e < count; e++)
+                crowd_fill(
+                    arena, field->child, version, 1, elements + (size_t)e * field->child->size);
+            *(void **)at = elements;
+            *(int32_t *)(to + field->count_offset) = count;
+        } else if (field->array) {
+            struct bytes *elements = arena_alloc(arena, (size_t)count * sizeof(*elements));
+            for (int32_t e = 0; field->type == FIELD_STRING && e < count; e++)
+                elements[e] = bytes_text("twelve-abcde");
+            *(void **)at = elements;
+            *(int32_t *)(to + field->count_offset) = count;
+        } else if (field->type == FIELD_STRUCT && !versions_have(field->nullable, version)) {
+            crowd_fill(arena, field->child, version, count, at);
+        } else if (field->type == FIELD_RECORDS) {
+            *(struct records *)at = (struct records){ .data = arena_alloc(arena, 61), .len = 61 };
+        } else if ((field->type == FIELD_STRING || field->type == FIELD_BYTES) &&
+                   !versions_have(field->nullable, version)) {
+            *(struct bytes *)at = bytes_text("twelve-abcde");
+        }
+    }
+}
+
+/* The decoder's limit is no limit for clients with sensible names, whatever the version. */
+TEST(codec, large_requests_fit_into_four_times_their_size)
+{
+    for (size_t i = 0; i < API_SCHEMA_COUNT; i++) {
+        const struct message *message = api_schemas[i].request;
+        for (int16_t v = message->versions.min; v <= message->versions.max; v++) {
+            struct arena from, to;
+            struct out wire = { 0 };
+            arena_init(&from, 256 << 20);
+            char *body = arena_alloc(&from, message->body->size);
+            crowd_fill(&from, message->body, v, CROWD, body);
+            cr_assert_eq(codec_encode(message, v, body, &wire, NULL), 0, "%s", message->name);
+            struct reader reader = reader_of(bytes_of(wire.data, wire.len));
+            arena_init(&to, codec_arena_max(wire.len));
+            cr_expect_eq(codec_decode(message, v, &reader, &to, body), 0,
+                "%s v%d: %zu bytes need more than four times so many", message->name, v, wire.len);
+            cr_assert_leq(to.held, codec_arena_max(wire.len));
+            arena_done(&to);
+            arena_done(&from);
+            out_done(&wire);
+        }
+    }
+}
+
 /* ---- hostile lengths ---- */
 
 #define WIRE(text) text, sizeof(text) - 1
