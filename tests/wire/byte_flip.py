@@ -28,7 +28,6 @@ FLIPS = int(os.environ.get("FLIPS", 25))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 32)))
 SETTINGS = {"wal.file.bytes": 1 << 20, "checkpoint.interval.ms": 1000}
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-OFFSET_COMMIT, OFFSET_FETCH = 8, 9
 CORRUPT_MESSAGE, OUT_OF_RANGE = 2, 1
 
 
@@ -40,18 +39,12 @@ def expect(condition, what):
 # ---- what is in it -----------------------------------------------------------------------------
 
 def commit_offset(connection, group, topic, partition, offset):
-    body = probe.text(group) + struct.pack(">i", -1) + probe.text("") + struct.pack(">qi", -1, 1)
-    body += probe.text(topic) + struct.pack(">iiq", 1, partition, offset) + struct.pack(">h", -1)
-    answer = harness.request(connection, OFFSET_COMMIT, 2, body)
-    error, = struct.unpack(">h", answer[-2:])
+    error = probe.commit_offset(connection, group, topic, partition, offset)
     expect(error == 0, f"OffsetCommit: error {error}")
 
 
 def committed_offset(connection, group, topic, partition):
-    body = probe.text(group) + struct.pack(">i", 1) + probe.text(topic) + struct.pack(">ii", 1, partition)
-    answer = harness.request(connection, OFFSET_FETCH, 1, body)
-    at = 4 + 2 + len(topic) + 4 + 4
-    return struct.unpack(">q", answer[at:at + 8])[0]
+    return probe.committed_offsets(connection, group, topic, [partition])[0][1]
 
 
 def batches_of(data):

@@ -8,10 +8,10 @@ import base64
 import os
 import random
 import socket
-import struct
 import time
 
 import harness
+import probe
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "5"))
 KEYS = 1000
@@ -88,17 +88,11 @@ def create(broker, topic, *more):
     harness.millrace("topics", "create", topic, *TOPIC, *more, broker=broker)
 
 
-def text(string):
-    return struct.pack(">h", len(string)) + string.encode()
-
-
 def set_policy(broker, topic, policy):
-    """IncrementalAlterConfigs, version 0, by hand."""
-    body = (struct.pack(">ib", 1, 2) + text(topic) + struct.pack(">i", 1) + text("cleanup.policy") + b"\0"
-            + text(policy) + b"\0")
     with socket.create_connection((broker.host, broker.port), timeout=10) as connection:
-        answer = harness.request(connection, 44, 0, body)
-    assert struct.unpack(">h", answer[8:10])[0] == 0, answer  # behind throttle time and count
+        answer = probe.ask(connection, "IncrementalAlterConfigs", 0, {"Resources": [
+            {"ResourceType": 2, "ResourceName": topic, "Configs": [{"Name": "cleanup.policy", "Value": policy}]}]})
+    assert probe.only(answer["Responses"])["ErrorCode"] == 0, answer
 
 
 def test_newest_value_of_each_key_stays():

@@ -10,12 +10,12 @@ import json
 import re
 import signal
 import socket
-import struct
 import subprocess
 import threading
 import time
 
 import harness
+import probe
 
 SESSION_MS = 6000 # the least that the broker allows by itself (group.min.session.timeout.ms)
 HEARTBEAT_MS = 500
@@ -117,25 +117,11 @@ class Member(Client):
 # ---- the broker's view ---------------------------------------------------------------------------
 
 def committed(broker, group, topic, partitions=PARTITIONS):
-    """[offset or -1] by partition, by OffsetFetch v1."""
-    body = probe_text(group) + struct.pack(">i", 1) + probe_text(topic)
-    body += struct.pack(f">i{partitions}i", partitions, *range(partitions))
+    """[offset or -1] by partition."""
     with socket.create_connection((broker.host, broker.port), timeout=5) as connection:
-        answer = harness.request(connection, 9, 1, body)
-    at = 4 + 2 + len(topic) + 4
-    offsets = [None] * partitions
-    for _ in range(partitions):
-        partition, offset, size = struct.unpack(">iqh", answer[at:at + 14])
-        at += 14 + max(size, 0)
-        error, = struct.unpack(">h", answer[at:at + 2])
-        at += 2
-        assert error == 0, f"OffsetFetch of {group}: error {error}"
-        offsets[partition] = offset
-    return offsets
-
-
-def probe_text(value):
-    return struct.pack(">h", len(value)) + value.encode()
+        rows = probe.committed_offsets(connection, group, topic, range(partitions))
+    assert not any(error for error, _ in rows), f"OffsetFetch of {group}: {rows}"
+    return [offset for _, offset in rows]
 
 
 def described(broker, group):

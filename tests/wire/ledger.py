@@ -17,10 +17,10 @@ import socket
 import struct
 import time
 
+import batches
 import harness
 import probe
 
-CREATE_TOPICS, DELETE_TOPICS, LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH = 19, 20, 2, 8, 9
 NOW = 1 << 62  # after everything
 UNKNOWN_TOPIC, STORAGE_ERROR = 3, 56
 HEAD = 12  # base offset and length, in front of what the batch's length counts
@@ -36,10 +36,10 @@ def batch(number, size):
     that the (slow) checksum of the rest is made once."""
     if size not in _begun:
         whole = probe.batch([b"v" * size + b"0" * (TAIL - 1)], timestamp_ms=1_700_000_000_000)
-        _begun[size] = whole, probe.crc32c(whole[CHECKED + 4:-TAIL])
+        _begun[size] = whole, batches.crc32c(whole[CHECKED + 4:-TAIL])
     whole, begun = _begun[size]
     tail = b"%0*d\0" % (TAIL - 1, number)
-    return whole[:CHECKED] + struct.pack(">I", probe.crc32c(tail, begun)) + whole[CHECKED + 4:-TAIL] + tail
+    return whole[:CHECKED] + struct.pack(">I", batches.crc32c(tail, begun)) + whole[CHECKED + 4:-TAIL] + tail
 
 
 class Refused(Exception):
@@ -82,8 +82,8 @@ class Ledger:
             self.connection.close()
         self.connection = None
 
-    def _ask(self, key, version, body):
-        return harness.request(self.connection, key, version, body)
+    def _ask(self, api, version, body):
+        return probe.ask(self.connection, api, version, body)
 
     def _acked(self, entry, what, error):
         if error:
@@ -95,14 +95,14 @@ class Ledger:
         entry = self.topics[name] = Entry(self.clock(), partitions=partitions, deleted=None)
         for partition in range(partitions):
             self.batches[name, partition] = []
-        body = struct.pack(">i", 1) + probe.text(name) + struct.pack(">ihii", partitions, 1, 0, 0)
-        answer = self._ask(CREATE_TOPICS, 2, body + struct.pack(">ib", 10000, 0))
-        self._acked(entry, f"create {name}", struct.unpack_from(">h", answer, 8 + 2 + len(name))[0])
+        answer = self._ask("CreateTopics", 2, {"timeoutMs": 10000, "Topics": [
+            {"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1}]})
+        self._acked(entry, f"create {name}", probe.only(answer["Topics"])["ErrorCode"])
 
     def delete(self, name):
         entry = self.topics[name].deleted = Entry(self.clock())
-        answer = self._ask(DELETE_TOPICS, 1, struct.pack(">i", 1) + probe.text(name) + struct.pack(">i", 10000))
-        self._acked(entry, f"delete {name}", struct.unpack_from(">h", answer, 8 + 2 + len(name))[0])
+        answer = self._ask("DeleteTopics", 1, {"TopicNames": [name], "TimeoutMs": 10000})
+        self._acked(entry, f"delete {name}", probe.only(answer["Responses"])["ErrorCode"])
 
     def produce(self, topic, partition, size=1000):
         self.numbers += 1
@@ -117,29 +117,23 @@ class Ledger:
     def commit(self, group, topic, partition, offset):
         entry = Entry(self.clock(), offset=offset)
         self.commits.setdefault((group, topic, partition), []).append(entry)
-        body = probe.text(group) + struct.pack(">i", -1) + probe.text("") + struct.pack(">qi", -1, 1)
-        body += probe.text(topic) + struct.pack(">iiqh", 1, partition, offset, -1)
-        answer = self._ask(OFFSET_COMMIT, 2, body)
-        self._acked(entry, f"commit of {group}", struct.unpack_from(">h", answer, 4 + 2 + len(topic) + 8)[0])
+        self._acked(entry, f"commit of {group}",
+                    probe.commit_offset(self.connection, group, topic, partition, offset))
 
     # ---- looking -------------------------------------------------------------------------------
 
     def committed(self, group, topic, partition):
-        body = probe.text(group) + struct.pack(">i", 1) + probe.text(topic) + struct.pack(">ii", 1, partition)
-        answer = self._ask(OFFSET_FETCH, 1, body)
-        at = 4 + 2 + len(topic) + 4 + 4
-        offset, size = struct.unpack_from(">qh", answer, at)
-        error, = struct.unpack_from(">h", answer, at + 10 + max(size, 0))
+        (error, offset), = probe.committed_offsets(self.connection, group, topic, [partition])
         if error:
             raise Refused(f"committed offset of {group}", error)
         return offset
 
     def end_offset(self, topic, partition):
         """(error, offset): the earliest (-2) is 0 here, so the latest is the count."""
-        body = struct.pack(">ii", -1, 1) + probe.text(topic) + struct.pack(">iiq", 1, partition, -1)
-        answer = self._ask(LIST_OFFSETS, 1, body)
-        error, _, offset = struct.unpack_from(">hqq", answer, 4 + 2 + len(topic) + 4 + 4)
-        return error, offset
+        answer = self._ask("ListOffsets", 1, {"ReplicaId": -1, "Topics": [
+            {"Name": topic, "Partitions": [{"PartitionIndex": partition, "Timestamp": -1}]}]})
+        row = probe.only(probe.only(answer["Topics"])["Partitions"])
+        return row["ErrorCode"], row["Offset"]
 
     def read(self, topic, partition):
         """Every batch of a partition: [(base offset, its bytes)]"""

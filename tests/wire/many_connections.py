@@ -106,7 +106,7 @@ class Crowd:
         self.fetch = probe.fetch_frame({TOPIC: {0: 0}}, partition_max_bytes=8 << 20) * 4
         self.wait = probe.fetch_frame({QUIET: {0: 0}}, wait_ms=20000)
         self.large = struct.pack(">i", LARGE) + struct.pack(">hhih", 0, 3, 1, -1)
-        self.small = probe.frame(18, 0, b"")
+        self.small = probe.apis.request("ApiVersions", 0, {})
 
     def connect(self, kind):
         connection = socket.socket()

@@ -6,8 +6,11 @@ explained.md is what `explained.py` prints.
 
 import pathlib
 import re
+import sys
 
-import sides
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import sides  # noqa: E402
 
 
 def sides_apis():

@@ -14,7 +14,7 @@ import importlib.util
 import pathlib
 import struct
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 API_VERSIONS = 18
 PLAIN = {"bool": ">b", "int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "int64": ">q",
          "float64": ">d"}
