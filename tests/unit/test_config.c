@@ -230,6 +230,28 @@ TEST(config, wrong_values)
     expect_error("a=\\u12", "f:1: a broken \\u escape, or a NUL");
 }
 
+TEST(config, groups_of_consumers_have_bounds_and_assignors_that_are_there)
+{
+    expect_error("group.consumer.session.timeout.ms=1000",
+        "f:1: group.consumer.session.timeout.ms=1000: must be greater than or equal to "
+        "group.consumer.min.session.timeout.ms");
+    expect_error("group.consumer.heartbeat.interval.ms=20000",
+        "f:1: group.consumer.heartbeat.interval.ms=20000: must be less than or equal to "
+        "group.consumer.max.heartbeat.interval.ms");
+    expect_error("group.consumer.assignment.interval.ms=20000",
+        "f:1: group.consumer.assignment.interval.ms=20000: must be less than or equal to "
+        "group.consumer.max.assignment.interval.ms");
+    expect_error("group.consumer.min.session.timeout.ms=1\n"
+                 "group.consumer.session.timeout.ms=5000\n",
+        "default: group.consumer.heartbeat.interval.ms=5000: must be less than "
+        "group.consumer.session.timeout.ms");
+    expect_error("group.consumer.assignors=uniform,sticky",
+        "f:1: group.consumer.assignors=uniform,sticky: there is no assignor sticky, only uniform "
+        "and range");
+    expect_error("group.consumer.migration.policy=sideways",
+        "f:1: group.consumer.migration.policy=sideways: not one of");
+}
+
 TEST(config, a_secret_is_not_told)
 {
     struct reading reading;
