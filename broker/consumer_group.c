@@ -207,6 +207,14 @@ void consumer_member_heard(struct consumer_member *member, int64_t now)
 
 /* ---- what members are subscribed to ---- */
 
+static void regex_look_up(struct consumer_group *group, struct consumer_regex *regex)
+{
+    regex_resolve(bytes_text(regex->regex), group->effects->topics, &regex->names);
+    size_t size = sizeof(*regex) + text_size(regex->regex) + name_list_size(&regex->names);
+    group->base.owner->bytes += size - regex->bytes;
+    regex->bytes = size;
+}
+
 static struct consumer_regex *regex_of(struct consumer_group *group, const char *text)
 {
     list_foreach (node, &group->regexes) {
@@ -216,13 +224,14 @@ static struct consumer_regex *regex_of(struct consumer_group *group, const char 
     }
     struct consumer_regex *regex = mem_zalloc(1, sizeof(*regex));
     regex->regex = mem_strdup(text);
-    regex_resolve(bytes_text(text), group->effects->topics, &regex->names);
+    regex_look_up(group, regex);
     list_append(&group->regexes, &regex->link);
     return regex;
 }
 
-static void regex_drop(struct consumer_regex *regex)
+static void regex_drop(struct consumer_group *group, struct consumer_regex *regex)
 {
+    group->base.owner->bytes -= regex->bytes;
     list_remove(&regex->link);
     name_list_done(&regex->names);
     mem_free(regex->regex);
@@ -239,14 +248,15 @@ static bool regex_is_used(const struct consumer_group *group, const char *text)
     return false;
 }
 
-static void regexes_refresh(struct consumer_group *group)
+/* Those that no member has any more go; the others are looked up again if the topics changed. */
+static void regexes_refresh(struct consumer_group *group, bool topics_changed)
 {
     list_foreach_safe (node, following, &group->regexes) {
         struct consumer_regex *regex = list_entry(node, struct consumer_regex, link);
-        if (regex_is_used(group, regex->regex))
-            regex_resolve(bytes_text(regex->regex), group->effects->topics, &regex->names);
-        else
-            regex_drop(regex);
+        if (!regex_is_used(group, regex->regex))
+            regex_drop(group, regex);
+        else if (topics_changed)
+            regex_look_up(group, regex);
     }
 }
 
@@ -265,8 +275,7 @@ static bool topics_refresh(struct consumer_group *group, bool subscriptions_chan
     uint64_t version = view->version(view->context);
     if (version == group->topics_version && !subscriptions_changed)
         return false;
-    if (version != group->topics_version)
-        regexes_refresh(group);
+    regexes_refresh(group, version != group->topics_version);
     group->topics_version = version;
     struct topic_list topics = { 0 };
     list_foreach (node, &group->members)
@@ -893,7 +902,7 @@ static void consumer_destroy(struct group *base)
     for (struct list *node; (node = list_first(&group->members));)
         member_destroy(list_entry(node, struct consumer_member, link));
     for (struct list *node; (node = list_first(&group->regexes));)
-        regex_drop(list_entry(node, struct consumer_regex, link));
+        regex_drop(group, list_entry(node, struct consumer_regex, link));
     for (struct list *node; (node = list_pop(&group->gone));) {
         struct consumer_gone *gone = list_entry(node, struct consumer_gone, link);
         mem_free(gone->id);

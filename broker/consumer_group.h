@@ -103,6 +103,7 @@ struct consumer_regex {
     struct list link;
     char *regex;
     struct name_list names;
+    size_t bytes; /* counted in owner->bytes */
 };
 
 struct consumer_group {

@@ -553,6 +553,21 @@ TEST(consumer_group, an_expression_follows_the_topics)
     world_done(&w);
 }
 
+TEST(consumer_group, expressions_that_nobody_has_any_more_take_no_memory)
+{
+    struct world w;
+    world_init(&w);
+    beat(&w, "a", 0, (struct extra){ .regex = "t1" });
+    size_t bytes = w.owner.bytes;
+    for (int i = 0; i < 20; i++) {
+        char regex[8];
+        (void)snprintf(regex, sizeof(regex), "x%c", 'a' + i);
+        beat(&w, "a", client_of(&w, "a")->epoch, (struct extra){ .regex = regex });
+    }
+    cr_assert_eq(w.owner.bytes, bytes);
+    world_done(&w);
+}
+
 TEST(consumer_group, the_assignor_that_most_name_is_used)
 {
     struct world w;
