@@ -71,15 +71,17 @@ struct recovery {
     uint64_t at, chain;      /* the next record: its lsn, what it must carry */
     uint64_t end, end_chain; /* behind the last whole group */
     bool in_group;
-    uint64_t resumed_at;  /* the newest RESUME; the next lies above, so the walk ends */
-    bool jumped;          /* over damage, to `from` */
-    bool began_before;    /* in the file before that of `from` */
-    uint32_t incarnation; /* of the newest record that was accepted */
-    bool telling;         /* the search tells of what is lost */
+    uint64_t resumed_at;         /* the newest RESUME; the next lies above, so the walk ends */
+    bool jumped;                 /* over damage, to `from` */
+    bool began_before;           /* in the file before that of `from` */
+    uint32_t incarnation_before; /* the greatest in that file, wherever in it */
+    uint32_t incarnation;        /* of the newest record that was accepted */
+    bool telling;                /* the search tells of what is lost */
     /* everywhere */
     bool searched;
-    uint64_t number_max, user_lsn_max;
+    uint64_t number_max;
     uint32_t incarnation_max;
+    uint32_t incarnation_above; /* the greatest of the caller's records from `from` on; 0: none */
 };
 
 static uint64_t number_of(const struct recovery *recovery, uint64_t lsn)
@@ -150,8 +152,12 @@ static void search_note(struct recovery *recovery, const struct wal_record *reco
         recovery->found.durable_lsn = record->durable_lsn;
     if (record->incarnation > recovery->incarnation_max)
         recovery->incarnation_max = record->incarnation;
-    if (record->lsn > recovery->user_lsn_max && record->type >= WAL_USER)
-        recovery->user_lsn_max = record->lsn;
+    if (number_of(recovery, record->lsn) + 1 == number_of(recovery, recovery->from) &&
+        record->incarnation > recovery->incarnation_before)
+        recovery->incarnation_before = record->incarnation;
+    if (record->lsn >= recovery->from && record->type >= WAL_USER &&
+        record->incarnation > recovery->incarnation_above)
+        recovery->incarnation_above = record->incarnation;
     if (number_of(recovery, record->lsn) > recovery->number_max)
         recovery->number_max = number_of(recovery, record->lsn);
 }
@@ -441,12 +447,14 @@ static int jump_over_damage(struct recovery *recovery, bool *ret_resumed)
 
 /* The file before that of `from` does not lead there: its own place was taken by a later one, of
  * which the crash kept only a part. Then the file of `from` has had its turn in the same history,
- * or a newer one, and says its chain itself. */
+ * or a newer one, and says its chain itself. (Or it is damaged. Where it holds a record of a life
+ * that came after the one of the file of `from`, that life ended its history before that file: what
+ * is there is dead, and nothing leads on.) */
 static bool begin_again(struct recovery *recovery)
 {
     struct wal_slot *slot = slot_of(recovery, number_of(recovery, recovery->from));
     if (!recovery->began_before || recovery->at >= recovery->from || !slot ||
-        slot->head.incarnation < recovery->incarnation)
+        slot->head.incarnation < recovery->incarnation_before)
         return false;
     recovery->began_before = false;
     recovery->slot->visited = false;
@@ -485,10 +493,12 @@ static int stop(
     if (*ret_go)
         return 0;
     /* Below `from` only what lies above it matters, and `from` was durable: with records up there
-     * the way to them is damaged. */
+     * that are not dead the way to them is damaged. */
     if (!BARRIER(WAL_DAMAGE))
         return 0;
-    if (at < recovery->from ? recovery->user_lsn_max < recovery->from : durable <= at)
+    bool above = recovery->incarnation_above > 0 &&
+                 recovery->incarnation_above >= recovery->incarnation_before;
+    if (at < recovery->from ? !above : durable <= at)
         return 0;
     doors_say(recovery->files->doors, LOG_ERROR,
         "%s: the write-ahead log is damaged at %" PRIu64 " (file %04zu.wal, byte %" PRIu64

@@ -557,6 +557,37 @@ TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead)
     world_destroy(world);
 }
 
+/* ... and where the way to it is damaged, too: what is dead must not take the place of the log. */
+TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead_behind_damage)
+{
+    struct world *world = world_create(86);
+    world_open(world);
+    while (wal_written(world->wal) < WORLD_FILE_BYTES + (uint64_t)3 * WAL_BLOCK) {
+        cr_assert_eq(world_append(world), 0);
+        world_run(world);
+        wal_release(world->wal, wal_written(world->wal));
+    }
+    world_close(world);
+    uint64_t hole = world->groups[2].end, damage = world->groups[1].lsn;
+    uint8_t zeros[WAL_HEAD_SIZE] = { 0 };
+    world_poke(world, file_0, hole, zeros, sizeof(zeros));
+    world->promised = world->promised_durable = hole;
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 3);
+    checkpoint_at_the_end_of_file_0(world);
+    world_close(world);
+    world_poke(world, file_0, damage, zeros, sizeof(zeros)); /* written by the first life */
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 0);
+    (void)world_append_durable(world);
+    world_power(world);
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 1);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
 /* ---- files ---- */
 
 TEST(wal_damage, one_torn_copy_of_a_file_header_is_enough)
