@@ -561,6 +561,28 @@ static bool begin(struct recovery *recovery)
     return true;
 }
 
+/* The file before that of `from` is not there. Recycled, or has it lost its header? Then it may
+ * still tell that the file of `from` is dead: that one is no file of this log. */
+static int dead_part(struct recovery *recovery)
+{
+    uint64_t number = number_of(recovery, recovery->from);
+    struct wal_slot *slot = slot_of(recovery, number);
+    if (!slot || number == 0 || within(recovery, recovery->from) > WAL_BLOCK ||
+        slot_of(recovery, number - 1) || !BARRIER(WAL_BOUNDARY))
+        return 0;
+    uint8_t *scratch = wal_memory_map(READ_PIECE);
+    int status = scratch ? 0 : -ENOMEM;
+    for (size_t i = 0; status == 0 && i < recovery->files->count; i++) {
+        struct wal_slot *other = &recovery->files->slots[i];
+        if (other->file && !other->has_head && !other->blank)
+            status = search_slot(recovery, other, 0, scratch);
+    }
+    wal_memory_unmap(scratch, READ_PIECE);
+    if (slot->head.incarnation < recovery->incarnation_before)
+        slot->has_head = slot->has_first = false;
+    return status;
+}
+
 /* There are files, and none holds `from`. */
 static int begin_is_missing(struct recovery *recovery)
 {
@@ -619,7 +641,9 @@ int wal_recover(struct wal_files *files, uint8_t *ring, uint64_t from, bool acce
         if (slot->has_head && slot->head.incarnation > recovery.incarnation_max)
             recovery.incarnation_max = slot->head.incarnation;
     }
-    int status = begin(&recovery) ? walk(&recovery) : begin_is_missing(&recovery);
+    int status = dead_part(&recovery);
+    if (status == 0)
+        status = begin(&recovery) ? walk(&recovery) : begin_is_missing(&recovery);
     if (status < 0)
         return status;
     slots_settle(&recovery);

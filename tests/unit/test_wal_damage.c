@@ -557,10 +557,11 @@ TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead)
     world_destroy(world);
 }
 
-/* ... and where the way to it is damaged, too: what is dead must not take the place of the log. */
-TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead_behind_damage)
+/* ... which a checkpoint at the end of the first file does not know of. Gives the lsn of a record
+ * that the first life wrote. */
+static struct world *world_with_a_dead_file(uint64_t seed, uint64_t *ret_lsn)
 {
-    struct world *world = world_create(86);
+    struct world *world = world_create(seed);
     world_open(world);
     while (wal_written(world->wal) < WORLD_FILE_BYTES + (uint64_t)3 * WAL_BLOCK) {
         cr_assert_eq(world_append(world), 0);
@@ -568,7 +569,8 @@ TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead_behind_damage)
         wal_release(world->wal, wal_written(world->wal));
     }
     world_close(world);
-    uint64_t hole = world->groups[2].end, damage = world->groups[1].lsn;
+    uint64_t hole = world->groups[2].end;
+    *ret_lsn = world->groups[1].lsn;
     uint8_t zeros[WAL_HEAD_SIZE] = { 0 };
     world_poke(world, file_0, hole, zeros, sizeof(zeros));
     world->promised = world->promised_durable = hole;
@@ -576,7 +578,16 @@ TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead_behind_damage)
     cr_assert_eq(world->replayed_count, 3);
     checkpoint_at_the_end_of_file_0(world);
     world_close(world);
-    world_poke(world, file_0, damage, zeros, sizeof(zeros)); /* written by the first life */
+    return world;
+}
+
+/* Where the way to it is damaged, too, what is dead must not take the place of the log. */
+TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead_behind_damage)
+{
+    uint64_t lsn;
+    uint8_t zeros[WAL_HEAD_SIZE] = { 0 };
+    struct world *world = world_with_a_dead_file(86, &lsn);
+    world_poke(world, file_0, lsn, zeros, sizeof(zeros));
     world_open(world);
     cr_assert_eq(world->replayed_count, 0);
     (void)world_append_durable(world);
@@ -585,6 +596,19 @@ TEST(wal_damage, a_dead_file_behind_the_checkpoint_stays_dead_behind_damage)
     cr_assert_eq(world->replayed_count, 1);
     world_close(world);
     world_goes_on(world);
+    world_destroy(world);
+}
+
+TEST(wal_damage, a_dead_file_behind_a_file_without_its_header_stays_dead)
+{
+    uint64_t lsn;
+    uint8_t zeros[WAL_BLOCK] = { 0 };
+    struct world *world = world_with_a_dead_file(87, &lsn);
+    world_poke(world, file_0, 0, zeros, sizeof(zeros));
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 0);
     world_destroy(world);
 }
 
