@@ -378,7 +378,7 @@ TEST(faults, a_start_that_refuses_says_what_is_lost)
         cr_assert(doors_test_said(&test.doors, "lost: t-0: offsets 15 to at least 20"), "%s",
             test.doors.said);
         cr_assert(doors_test_said(&test.doors, "lost: t-1: offsets 10 to at least 19"));
-        cr_assert(!doors_test_said(&test.doors, "t-2"));
+        cr_assert(!doors_test_said(&test.doors, "lost: t-2"));
         cr_assert(doors_test_said(&test.doors, "lost: 1 changes of committed offsets"));
         cr_assert(doors_test_said(&test.doors, "lost: 1 changes of settings made at run time"));
     }
