@@ -133,9 +133,13 @@ static void value_done(struct config_value *value)
 void broker_config_done(struct broker_config *config)
 {
     size_t count;
-    (void)config_keys(&count);
-    for (size_t i = 0; config->values && i < count; i++)
-        value_done(&config->values[i]);
+    const struct config_key *keys = config_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (config->values)
+            value_done(&config->values[i]);
+        if (keys[i].store == STORE_TEXT)
+            mem_free(*(char **)((char *)config + keys[i].offset));
+    }
     for (size_t i = 0; i < config->extra_count; i++) {
         mem_free(config->extras[i].name);
         mem_free(config->extras[i].text);
@@ -152,7 +156,6 @@ void broker_config_done(struct broker_config *config)
     mem_free(config->extras);
     mem_free(config->listeners);
     mem_free(config->address_limits);
-    mem_free(config->rack);
     mem_free(config->log_dir);
     *config = (struct broker_config){ 0 };
 }
