@@ -32,7 +32,7 @@ def sessions_expire(both):
     group = Group(both)
     group.enter("a", SessionTimeoutMs=SHORT_MS)
     group.syncs("a", "a")
-    pending = join(both, 9, group.name, conn="b", SessionTimeoutMs=SHORT_MS)["MemberId"]
+    pending = join(both, 9, group.name, conn="b")["MemberId"]
     group.seen(EMPTY)
     group.beat("a")
     group.syncs("a", "a")
