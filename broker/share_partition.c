@@ -234,13 +234,19 @@ static void row_add(struct acquiring *acquiring, int64_t first, int64_t last, ui
     acquiring->open = true;
 }
 
+/* Its last delivery, where there were two before it: then it comes alone. */
+static bool is_last(const struct acquiring *acquiring, const struct share_range *range)
+{
+    return range->delivery >= 2 && range->delivery + 1 >= acquiring->limits->delivery_max;
+}
+
 /* How many of the available records of the range, from its first on, may be had. */
 static int64_t records_of(const struct acquiring *acquiring, const struct share_range *range)
 {
     const struct share_want *want = acquiring->want;
     int64_t left = want->records_max - acquiring->taken;
-    if (range->delivery > 0 && range->delivery + 1 >= acquiring->limits->delivery_max)
-        return acquiring->taken == 0; /* its last time: alone */
+    if (is_last(acquiring, range))
+        return acquiring->taken == 0;
     return want->exact && left < range_size(range) ? left : range_size(range);
 }
 
@@ -248,7 +254,7 @@ static int64_t records_of(const struct acquiring *acquiring, const struct share_
 static void range_acquire(struct acquiring *acquiring, struct share_range *range)
 {
     struct share_partition *partition = acquiring->partition;
-    bool alone = range->delivery > 0 && range->delivery + 1 >= acquiring->limits->delivery_max;
+    bool alone = is_last(acquiring, range);
     if (range->delivery >= acquiring->limits->delivery_max) {
         range_set(partition, range, SHARE_DONE, 0, 0); /* the limit was lowered */
         partition->changed = true;
@@ -440,21 +446,19 @@ int share_partition_acknowledge(struct share_partition *partition, uint64_t owne
 
 /* ---- locks end ----------------------------------------------------------------------------- */
 
-bool share_partition_release(struct share_partition *partition, uint64_t owner)
+bool share_partition_release(
+    struct share_partition *partition, uint64_t owner, const struct share_limits *limits)
 {
     bool any = false;
     for (struct share_range *range = NULL;
          (range = share_partition_range_after(partition, range));) {
         if (range->state != SHARE_ACQUIRED || range->owner != owner)
             continue;
-        range->delivery--;
-        range_set(partition, range, SHARE_AVAILABLE, 0, 0);
+        range_free(partition, range, limits);
         any = true;
     }
-    if (any) {
-        partition->changed = true;
+    if (any)
         range_join(partition, partition->start, partition->end - 1);
-    }
     return any;
 }
 

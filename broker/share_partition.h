@@ -16,8 +16,7 @@
  * is not DONE; what the log itself has lost is forgotten.
  *
  * Who holds a record is a number that the caller gives; 0 is nobody. Time is monotonic nanoseconds.
- * Deliveries count from 1. A release by a member that goes away takes its delivery back (what it
- * was given never got to anybody); a lock that times out does not.
+ * Deliveries count from 1, however they ended: a record that ends its readers reaches the limit.
  *
  * Source: KIP-932, KIP-1206 (record limit), KIP-1222 (renew), KIP-1226 (lag); Kafka 4.3's
  * SharePartition. Unlike it, offsets that are DONE behind one that is not do not count against
@@ -112,8 +111,9 @@ struct share_ack {
 int share_partition_acknowledge(struct share_partition *partition, uint64_t owner,
     const struct share_ack *acks, size_t ack_count, const struct share_limits *limits,
     int64_t now) MUST_CHECK;
-/* The owner goes: what it holds is available again and was not delivered. True: there was some. */
-bool share_partition_release(struct share_partition *partition, uint64_t owner);
+/* The owner goes: what it holds is available again. True: there was some. */
+bool share_partition_release(
+    struct share_partition *partition, uint64_t owner, const struct share_limits *limits);
 /* INT64_MAX: none. */
 int64_t share_partition_deadline(const struct share_partition *partition);
 /* Ends the locks whose time is up. True: there were some. */

@@ -499,9 +499,10 @@ static struct share_part *group_part_after(
 void share_session_close(struct shares *shares, struct share_session *session)
 {
     struct share_part *part = group_part_after(shares, session->group, NULL), *next;
+    struct share_limits limits = share_config_limits(shares->broker, session->group);
     for (; part; part = next) {
         next = group_part_after(shares, session->group, part);
-        if (share_partition_release(&part->partition, session->owner))
+        if (share_partition_release(&part->partition, session->owner, &limits))
             part_wake(part);
         part_settle(part);
     }

@@ -148,8 +148,9 @@ static const char *after(struct play *play, const char *event)
     else if (starts(&event, "say "))
         acknowledge(play, event);
     else if (starts(&event, "gone "))
-        say(play,
-            share_partition_release(&play->partition, (uint64_t)*event) ? "freed" : "held nothing");
+        say(play, share_partition_release(&play->partition, (uint64_t)*event, &play->limits)
+                      ? "freed"
+                      : "held nothing");
     else if (starts(&event, "wait ")) {
         play->now += strtoll(event, NULL, 10) * second_ns;
         say(play, share_partition_tick(&play->partition, &play->limits, play->now) ? "freed" : "-");
@@ -220,16 +221,16 @@ TEST(share_partition, a_lock_that_times_out_counts_and_one_that_is_renewed_does_
     share_partition_done(&play.partition);
 }
 
-TEST(share_partition, who_goes_gives_back_and_it_was_no_delivery)
+TEST(share_partition, who_goes_gives_back)
 {
     struct play play;
     begin(&play);
     STEP("take a 10 from 0: 0-4", "got 0-4 x1 = 0 | 0-4 a1 | 5");
     STEP("take b 10 from 5: 5-9", "got 5-9 x1 = 0 | 0-4 a1 5-9 b1 | 10");
-    STEP("gone a", "freed = 0 | 0-4 free0 5-9 b1 | 10");
-    STEP("gone a", "held nothing = 0 | 0-4 free0 5-9 b1 | 10");
-    STEP("say a 0 A", "not yours = 0 | 0-4 free0 5-9 b1 | 10");
-    STEP("take b 10 from 0: 0-9", "got 0-4 x1 = 0 | 0-9 b1 | 10");
+    STEP("gone a", "freed = 0 | 0-4 free1 5-9 b1 | 10");
+    STEP("gone a", "held nothing = 0 | 0-4 free1 5-9 b1 | 10");
+    STEP("say a 0 A", "not yours = 0 | 0-4 free1 5-9 b1 | 10");
+    STEP("take b 10 from 0: 0-9", "got 0-4 x2 = 0 | 0-4 b2 5-9 b1 | 10");
     share_partition_done(&play.partition);
 }
 
@@ -422,7 +423,7 @@ static void model_acquire(struct model *model, const struct share_want *want,
                 model->state[i] = SHARE_DONE; /* it was held, for the last time, at a restart */
                 continue;
             }
-            bool last = model->delivery[i] > 0 && model->delivery[i] + 1 >= limits->delivery_max;
+            bool last = model->delivery[i] >= 2 && model->delivery[i] + 1 >= limits->delivery_max;
             if (last && taken > 0)
                 return;
             model->end = fresh ? i + 1 : model->end;
@@ -525,12 +526,10 @@ static void random_other(struct random *random, struct model *model,
     struct out out = { 0 };
     switch (random_below(random, 8)) {
     case 0:
-        share_partition_release(partition, owner);
+        share_partition_release(partition, owner, limits);
         for (int i = model->start; i < model->end; i++)
-            if (model->state[i] == SHARE_ACQUIRED && model->owner[i] == owner) {
-                model->state[i] = SHARE_AVAILABLE;
-                model->delivery[i]--;
-            }
+            if (model->state[i] == SHARE_ACQUIRED && model->owner[i] == owner)
+                model_free(model, i, limits->delivery_max);
         break;
     case 1: /* a restart */
         share_partition_encode(partition, &out);

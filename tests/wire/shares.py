@@ -229,9 +229,8 @@ def test_records_are_shared_and_released_ones_come_again():
         assert b"\x022" in a.records and b"\x023" not in a.records  # only the batches that were acquired
         assert b.fetch() == [(3, 4, 1)]
         assert a.fetch(acks=[(0, 0, ACCEPT), (1, 2, RELEASE)], records=0) == [] and a.said_error == 0
-        assert b.fetch(acks=[(3, 4, ACCEPT)]) == [(1, 1, 2)]  # the last time: alone
+        assert b.fetch(acks=[(3, 4, ACCEPT)]) == [(1, 2, 2)]
         assert b.start_offset() == (1, 2)
-        assert b.fetch() == [(2, 2, 2)]
         assert b.acknowledge((1, 1, RELEASE), (2, 2, REJECT)) == 0
         assert b.start_offset() == (5, 0)  # 1 was delivered twice, which is the limit
         assert a.fetch() == []
@@ -280,17 +279,18 @@ def test_sessions_and_their_epochs():
 
 
 def test_a_lost_connection_frees_at_once_and_a_lock_in_time():
-    with world() as (broker, topic, a, b):
+    with world(settings={**SETTINGS, "group.share.delivery.count.limit": 5}) as (broker, topic, a, b):
         produce(broker, topic, [b"0", b"1"])
         assert a.fetch() == [(0, 1, 1)]
         a.close()
-        assert b.fetch(wait_ms=10000) == [(0, 1, 1)]  # that was no delivery
-        began = time.monotonic()
-        assert b.fetch(wait_ms=10000) == [(0, 0, 2)]  # its own lock is over: 1 s
-        assert time.monotonic() - began > 0.5
+        assert b.fetch(wait_ms=10000) == [(0, 1, 2)]
         assert b.lock_ms == 1000
-        assert b.acknowledge((0, 0, RENEW), renew=True) == 0
-        assert b.acknowledge((0, 0, ACCEPT)) == 0
+        began = time.monotonic()
+        assert b.fetch(wait_ms=10000) == [(0, 1, 3)]  # its own lock is over: 1 s
+        assert time.monotonic() - began > 0.5
+        assert b.acknowledge((0, 1, RENEW), renew=True) == 0
+        assert b.acknowledge((0, 1, ACCEPT)) == 0
+        assert b.start_offset() == (2, 0)
 
 
 def test_a_fetch_waits_for_records():
@@ -306,7 +306,7 @@ def test_a_fetch_waits_for_records():
 
 
 def test_kill_9_keeps_what_was_said():
-    with world(members=1, settings={**SETTINGS, "group.share.delivery.count.limit": 5,
+    with world(members=1, settings={**SETTINGS, "group.share.delivery.count.limit": 10,
                                     "group.share.record.lock.duration.ms": 30000}) as (broker, topic, a):
         accepted = set()
         produce(broker, topic, [b"%d" % n for n in range(50)])
@@ -338,8 +338,7 @@ def test_deliveries_are_known_after_an_orderly_stop():
         assert a.fetch() == [(0, 0, 1)]
         broker.restart()
         a = again(broker, a)
-        got = a.fetch(epoch=0)
-        assert got in ([(0, 0, 2)], [(0, 0, 1)]), got  # the stop closes the connection first, or last
+        assert a.fetch(epoch=0) == [(0, 0, 2)]
         assert a.acknowledge((0, 0, ACCEPT)) == 0
 
 
