@@ -7,6 +7,7 @@
 #ifndef BROKER_API_H
 #define BROKER_API_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,8 @@ struct request;
 struct api {
     int16_t key;
     void (*handle)(struct request *request);
+    bool brief; /* its answers are about as long as its requests: handled while others' answers
+                   take all the room. A Fetch asks for room by itself */
 };
 
 /* The rows, by key ascending. */

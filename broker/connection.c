@@ -28,6 +28,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "broker/api.h"
 #include "broker/broker.h"
 #include "broker/connection_state.h"
 #include "broker/shares.h"
@@ -199,22 +200,11 @@ static bool lacks_requests(const struct connection *connection)
     return broker->memory.requests >= (connection->request_count > 0 ? share : 2 * share);
 }
 
-/* Are answers to this API about as long as its requests? A Fetch asks for room by itself. */
+/* Is the next request one whose answer is about as long as it? A Fetch asks for room by itself. */
 static bool answers_briefly(int16_t key)
 {
-    switch (key) {
-    case API_PRODUCE:
-    case API_FETCH:
-    case API_OFFSET_COMMIT:
-    case API_FIND_COORDINATOR:
-    case API_JOIN_GROUP:
-    case API_HEARTBEAT:
-    case API_LEAVE_GROUP:
-    case API_SYNC_GROUP:
-    case API_API_VERSIONS:
-    case API_INIT_PRODUCER_ID: return true;
-    default: return false;
-    }
+    const struct api *api = api_find(key);
+    return api && api->brief;
 }
 
 /* A few bytes ask for all topics: not while there is no room for such an answer. */

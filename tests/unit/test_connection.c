@@ -543,6 +543,12 @@ TEST(connection, long_answers_are_not_made_without_memory_for_them)
     ask_versions(first, 0, 2);
     indoors_turn(&world);
     cr_assert_eq(indoors_next(first), 2, "a short answer does not wait");
+    struct end_txn_request end;
+    codec_defaults(&end_txn_request_message, &end);
+    end.transactional_id = bytes_text("x");
+    indoors_request(first, API_END_TXN, 3, 3, &end);
+    indoors_turn(&world);
+    cr_assert_eq(indoors_next(first), 3, "nor does a transaction");
     for (int i = 0; i < CLIENTS; i++)
         clients[i]->read_max = SIZE_MAX;
     for (int i = 0; i < CLIENTS; i++)
