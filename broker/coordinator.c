@@ -17,6 +17,7 @@
 #include "broker/coordinator.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
@@ -681,6 +682,66 @@ static bool load_offset(void *context, struct bytes key, struct bytes value, uin
                context, bytes_of(key.data + 2, be_get16(key.data)), GROUP_CLASSIC) != NULL;
 }
 
+/* ---- after a loss ---- */
+
+enum { LOWER_SAID_MAX = 100 }; /* lines; then only a count */
+
+struct lowering {
+    struct coordinator *coordinator;
+    struct pending_commit *commit; /* NULL: nothing to lower so far */
+    size_t count;
+};
+
+/* An offset behind the end of its log, whose last records are lost. */
+static bool offset_lower(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    struct lowering *lowering = context;
+    struct coordinator *coordinator = lowering->coordinator;
+    struct storage *storage = coordinator->broker->storage;
+    struct coordinator_offset_place place;
+    struct committed_offset offset;
+    (void)lsn;
+    if (!coordinator_offset_place(key, &place) || !coordinator_offset_decode(value, &offset))
+        return true;
+    const struct topic *topic = storage_topic_by_id(storage, &place.topic);
+    const struct log *log = topic ? topic_log(topic, place.partition) : NULL;
+    if (!log || log->source || offset.offset <= log->end_offset)
+        return true;
+    if (!lowering->commit)
+        lowering->commit = coordinator_commit_begin(coordinator, NULL, NULL);
+    if (lowering->count++ < LOWER_SAID_MAX)
+        doors_say(coordinator->broker->doors, LOG_WARNING,
+            "group %.*s: its offset %" PRId64 " of %s-%" PRId32
+            " lies behind the end of the log after a loss: lowered to %" PRId64,
+            (int)place.group.len, (const char *)place.group.data, offset.offset, topic->name,
+            place.partition, log->end_offset);
+    offset.offset = log->end_offset;
+    offset.leader_epoch = -1; /* that of the lost record means nothing here */
+    coordinator_put_offset(
+        &lowering->commit->unit, place.group, &place.topic, place.partition, &offset);
+    return true;
+}
+
+/* Loss was accepted: a group that had read further goes on at the end, or it would miss what comes
+ * until the log is as long again. Without that option nothing acknowledged to `fsync` is gone; in
+ * other modes a power cut may take records, which consumers notice by the leader epoch (KIP-320).
+ * Not done if the unit does not fit: then auto.offset.reset decides. */
+static void offsets_lower(struct coordinator *coordinator)
+{
+    struct lowering lowering = { .coordinator = coordinator };
+    store_each(
+        coordinator->broker->storage, STORE_OFFSET, bytes_of("", 0), offset_lower, &lowering);
+    if (!lowering.commit)
+        return;
+    int status = coordinator_commit(coordinator, lowering.commit);
+    if (status == -EAGAIN)
+        coordinator_commit_abandon(lowering.commit);
+    doors_say(coordinator->broker->doors, LOG_WARNING,
+        "%zu committed offsets lay behind the ends of their logs after a loss%s%s", lowering.count,
+        status < 0 ? ", and stay as they are: " : ": lowered",
+        status < 0 ? strerrordesc_np(-status) : "");
+}
+
 int coordinator_create(struct coordinator **ret_coordinator, struct broker *broker)
 {
     struct coordinator *coordinator = mem_zalloc(1, sizeof(*coordinator));
@@ -719,6 +780,8 @@ int coordinator_create(struct coordinator **ret_coordinator, struct broker *brok
         list_init(&coordinator->buckets[i]);
     store_each(broker->storage, STORE_GROUP, bytes_of("", 0), load_group, coordinator);
     store_each(broker->storage, STORE_OFFSET, bytes_of("", 0), load_offset, coordinator);
+    if (config->accept_loss && storage_was_unclean(broker->storage))
+        offsets_lower(coordinator);
     coordinator->owner.bytes_max = (size_t)config->groups_bytes_max;
     *ret_coordinator = coordinator;
     return 0;

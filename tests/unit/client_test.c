@@ -38,6 +38,7 @@ void world_start(struct world *world, const char *const *options)
     list_init(&world->clients);
     workers_inline_init(&world->workers, &world->sim.work);
     world_configure(world, options);
+    world->config.accept_loss = world->accept_loss;
     cr_assert_eq(broker_open(&world->broker, &world->config, &world->sim.doors,
                      &world->workers.workers, storage_failed, NULL),
         0, "the broker does not open");

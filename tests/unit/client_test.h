@@ -30,6 +30,7 @@ struct world {
     struct broker *broker;
     struct list clients;
     bool closed;
+    bool accept_loss; /* of the next start: --accept-loss */
 };
 
 struct client {

@@ -405,8 +405,8 @@ TEST(internal_topics, who_waits_at_the_end_sees_the_next_change)
 TEST(internal_topics, offsets_last_and_never_go_back)
 {
     begin();
-    commit("g", 0, 1);
-    commit("g", 1, 1);
+    commit("g", 0, 0);
+    commit("g", 1, 0);
     struct seen before = { 0 };
     int64_t end = read_on(&before, OFFSETS, place("g"));
     cr_assert_eq(end, before.offset + 1, "a reader gets to the end");
@@ -473,7 +473,7 @@ TEST(internal_topics, a_change_is_told_when_it_is_durable)
 TEST(internal_topics, nothing_is_ever_truncated)
 {
     begin();
-    commit("g", 0, 1);
+    commit("g", 0, 0);
     struct seen seen = { 0 };
     (void)read_on(&seen, OFFSETS, place("g"));
     again(true);
@@ -488,6 +488,25 @@ TEST(internal_topics, nothing_is_ever_truncated)
     row = client_fetch(client, 12, request);
     cr_assert_eq(row->error_code, KAFKA_ERROR_FENCED_LEADER_EPOCH);
     out_done(&seen.text);
+    world_close(&world);
+}
+
+/* Records that a group had read may be lost: it goes on at the end. */
+TEST(internal_topics, an_offset_behind_the_end_is_lowered_when_loss_was_accepted)
+{
+    begin();
+    (void)client_produce(client, "t", 0, client_batch(client, CODEC_NONE, 0, 3));
+    commit("g", 0, 3);
+    commit("h", 0, 500);
+    again(true);
+    expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v3\n");
+    world.accept_loss = true;
+    again(false);
+    expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v3\n");
+    again(true);
+    world.accept_loss = false;
+    expect(OFFSETS, place("g"), "offset g t-0 = 3 'm' v3\n");
+    expect(OFFSETS, place("h"), "offset h t-0 = 3 'm' v3\n");
     world_close(&world);
 }
 
