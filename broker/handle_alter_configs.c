@@ -661,6 +661,23 @@ static void alter_begin(struct request *request)
         alter_attempt(request);
 }
 
+static void target_set(struct target *target, int8_t type, struct bytes name, int16_t *ret_code,
+    struct bytes *ret_message)
+{
+    target->type = type;
+    target->name = name;
+    target->ret_code = ret_code;
+    target->ret_message = ret_message;
+}
+
+/* NULL: the request has failed. */
+static struct edit *edits_create(struct request *request, struct target *target, int32_t count)
+{
+    target->edits = request_alloc(request, (size_t)count * sizeof(*target->edits));
+    target->edit_count = count;
+    return target->edits;
+}
+
 void handle_incremental_alter_configs(struct request *request)
 {
     const struct incremental_alter_configs_request *body = request->body;
@@ -675,7 +692,7 @@ void handle_incremental_alter_configs(struct request *request)
     for (int32_t i = 0; i < body->resources_count; i++) {
         const struct incremental_alter_configs_request_alter_configs_resource *from =
             &body->resources[i];
-        struct edit *edits = request_alloc(request, (size_t)from->configs_count * sizeof(*edits));
+        struct edit *edits = edits_create(request, &alter->targets[i], from->configs_count);
         if (!edits)
             return;
         for (int32_t e = 0; e < from->configs_count; e++)
@@ -683,12 +700,8 @@ void handle_incremental_alter_configs(struct request *request)
                 from->configs[e].config_operation };
         answer->responses[i].resource_type = from->resource_type;
         answer->responses[i].resource_name = from->resource_name;
-        alter->targets[i] = (struct target){ .type = from->resource_type,
-            .name = from->resource_name,
-            .edits = edits,
-            .edit_count = from->configs_count,
-            .ret_code = &answer->responses[i].error_code,
-            .ret_message = &answer->responses[i].error_message };
+        target_set(&alter->targets[i], from->resource_type, from->resource_name,
+            &answer->responses[i].error_code, &answer->responses[i].error_message);
     }
     alter_begin(request);
 }
@@ -706,19 +719,15 @@ void handle_alter_configs(struct request *request)
     answer->responses_count = body->resources_count;
     for (int32_t i = 0; i < body->resources_count; i++) {
         const struct alter_configs_request_resource *from = &body->resources[i];
-        struct edit *edits = request_alloc(request, (size_t)from->configs_count * sizeof(*edits));
+        struct edit *edits = edits_create(request, &alter->targets[i], from->configs_count);
         if (!edits)
             return;
         for (int32_t e = 0; e < from->configs_count; e++)
             edits[e] = (struct edit){ from->configs[e].name, from->configs[e].value, EDIT_SET };
         answer->responses[i].resource_type = from->resource_type;
         answer->responses[i].resource_name = from->resource_name;
-        alter->targets[i] = (struct target){ .type = from->resource_type,
-            .name = from->resource_name,
-            .edits = edits,
-            .edit_count = from->configs_count,
-            .ret_code = &answer->responses[i].error_code,
-            .ret_message = &answer->responses[i].error_message };
+        target_set(&alter->targets[i], from->resource_type, from->resource_name,
+            &answer->responses[i].error_code, &answer->responses[i].error_message);
     }
     alter_begin(request);
 }
