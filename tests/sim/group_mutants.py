@@ -20,6 +20,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = (("sim_groups", "15000"), ("sim_transactions", "20000"))
 CLASSIC = "broker/classic_group.c"
+CONSUMER = "broker/consumer_group.c"
 OFFSETS = "broker/handle_group_offsets.c"
 GROUPS = "broker/handle_groups.c"
 TXN = "broker/transaction.c"
@@ -68,7 +69,9 @@ static void classic_expire("""),
     int16_t error = group_persist(&group->base);""", """    group->state = CLASSIC_STABLE;
     int16_t error = KAFKA_ERROR_NONE;"""),
     "subscription_of_the_first_join": (CLASSIC, """    protocols_set(member, join);
-    member->session""", "    member->session"),
+    timeouts_set(member, join);
+    member_heard""", """    timeouts_set(member, join);
+    member_heard"""),
     "group_comes_back_without_sessions": (CLASSIC, """    if (!cursor->bad)
         member_heard(member, now);
 """, ""),
@@ -87,10 +90,9 @@ static void classic_expire("""),
     request->cancel = NULL;
 """),
     "offset_told_before_it_is_durable": (OFFSETS, "    request_depends(request, lsn);\n", ""),
-    "transaction_of_any_member": (TXN_OFFSETS, """    return group->operations->check_commit(
-        group, &client, clock_monotonic_ns(request->broker->doors->clock));
-""", """    (void)client;
-    return KAFKA_ERROR_NONE;
+    "transaction_of_any_member": (TXN_OFFSETS, """    return generation_code(group->operations->check_commit(
+        group, &addition->client, clock_monotonic_ns(request->broker->doors->clock)));
+""", """    return KAFKA_ERROR_NONE;
 """),
     "transaction_of_any_epoch": (TXN, """    } else if (now->epoch != event->epoch) {
         refuse(effects, KAFKA_ERROR_PRODUCER_FENCED);
@@ -111,6 +113,21 @@ static void classic_expire("""),
                                   "true,\n        TRANS"),
     "transaction_is_forgotten": (TXN_OWNER, "follow(coordinator, one, left_ms(coordinator, &one->transaction.now));",
                                  "(void)one;"),
+    "a_follower_session_never_ends": (CONSUMER, """        consumer_group_remove(member);
+        (void)consumer_group_follow(group, NULL, true, false, NULL, now); /* nobody is told of it */
+        return;
+""", """        (void)now;
+        return;
+"""),
+    "what_is_being_revoked_is_free": (
+        CONSUMER, "                partition_set_find(&other->revoking, &partition->topic, partition->index)))",
+        "                false))"),
+    "partitions_of_others_are_free": (CONSUMER, "        if (other != member &&\n            (partition_set_find(",
+                                      "        if (other == member &&\n            (partition_set_find("),
+    "follower_of_any_epoch_commits": (CONSUMER, "    return item && client->epoch >= item->epoch ? KAFKA_ERROR_NONE",
+                                      "    return item || !item ? KAFKA_ERROR_NONE"),
+    "follower_is_not_kept": (CONSUMER, "    return group_persist(&group->base);", "    return KAFKA_ERROR_NONE;"),
+    "epoch_does_not_grow": (CONSUMER, "    group->epoch++;\n", ""),
 }
 
 

@@ -475,7 +475,9 @@ static void spent(struct client *client, struct call *call, void *body)
     struct spender *spender = heard(call);
     struct party *party = &spender->party;
     const struct txn_offset_commit_response *answer = body;
-    int16_t error = answer && answer->topics_count ? answer->topics->partitions->error_code : 0;
+    int16_t error = KAFKA_ERROR_NONE;
+    for (int32_t i = 0; answer && !error && i < answer->topics_count; i++)
+        error = answer->topics[i].partitions->error_code;
     if (answer && is_refusal(error) && is_member(party)) {
         client->world->totals->members_refused++;
         resolve(client, spender, COMMIT_REFUSED);
@@ -577,6 +579,9 @@ void spender_step(struct client *client, struct spender *spender)
         break;
     case SPENDING_ADD: ask_add(client, spender); break;
     case SPENDING_OFFSETS: ask_offsets(client, spender); break;
-    case SPENDING_END: ask_end(client, spender); break;
+    case SPENDING_END: /* others commit meanwhile */
+        if (client->world->calm || world_chance(client->world, 1, 3))
+            ask_end(client, spender);
+        break;
     }
 }

@@ -519,6 +519,7 @@ static void step(struct client *client)
     struct transactor *t = transactor_of(client);
     struct world *w = client->world;
     client_again(client, w->calm ? 20 : 60);
+    client->may_be_closed = w->calm; /* it is silent for long */
     if (is_dead(t) || t->waiting || w->quiet || !client_connect(client))
         return;
     if (misbehave(t))

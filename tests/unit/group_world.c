@@ -6,7 +6,7 @@
 
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
-#include "tests/test.h"
+#include <criterion/criterion.h>
 
 /* A token is the name of the one who waits. */
 static void say_join(

@@ -7,6 +7,8 @@ client believes is held against what is stored.
 
 import collections
 import json
+import os
+import random
 import re
 import signal
 import socket
@@ -327,19 +329,50 @@ def test_kill9_of_the_broker_under_a_stable_group():
         harness.wait_until(lambda: sum(committed(broker, group, topic)) == len(values), 10, "everything committed")
 
 
-def test_kill9_of_the_broker_while_the_group_rebalances():
+def kill_in_rebalances(name, *settings, static=False):
+    """Members come, go and die, and each time the broker dies in the rebalance that this makes. They recover by
+    themselves: in the end those that live share everything, and nothing was lost."""
+    chance = random.Random(int(os.environ.get("SEED", "1")))
     with harness.Broker(SETTINGS) as broker:
-        topic, group = make_topic(broker), harness.unique("group")
+        topic, group = make_topic(broker), harness.unique(name)
+        everybody, alive = [], []
+
+        def member():
+            number = len(everybody)
+            words = [f"group.instance.id=i{number}"] if static else []
+            everybody.append(Member(broker, group, topic, f"client.id=m{number}", "reconnect.backoff.max.ms=200",
+                                    *words, *settings))
+            alive.append(everybody[-1])
+        member()
         load = Load(broker, topic)
-        members = []
-        for number in range(3):
-            members.append(Member(broker, group, topic, f"client.id=m{number}", "reconnect.backoff.max.ms=200"))
-            time.sleep(0.1 + 0.15 * number)
+        for _ in range(int(os.environ.get("KILL_ROUNDS", "4"))):
+            if len(alive) < 2 or (len(alive) < 4 and chance.random() < 0.6):
+                member()
+            elif chance.random() < 0.5:
+                alive.pop(chance.randrange(len(alive))).kill9()
+            else:
+                alive.pop(chance.randrange(len(alive))).process.stdin.close()  # it leaves while the broker dies
+            time.sleep(chance.uniform(0, 0.5))
             broker.restart(crash=True)
-        wait_shared(broker, group, [2, 2, 2])
+        while len(alive) < 2:
+            member()
+        sizes = [PARTITIONS // len(alive) + (n < PARTITIONS % len(alive)) for n in range(len(alive))]
+        wait_shared(broker, group, sizes, 60)
         values = load.stop()
-        wait_read(members, values)
-        harness.wait_until(lambda: sum(committed(broker, group, topic)) == len(values), 10, "everything committed")
+        wait_read(everybody, values, 60)
+        harness.wait_until(lambda: sum(committed(broker, group, topic)) == len(values), 20, "everything committed")
+
+
+def test_kill9_of_the_broker_in_eager_rebalances():
+    kill_in_rebalances("eager", "partition.assignment.strategy=range")
+
+
+def test_kill9_of_the_broker_in_cooperative_rebalances():
+    kill_in_rebalances("cooperative", "partition.assignment.strategy=cooperative-sticky")
+
+
+def test_kill9_of_the_broker_in_rebalances_of_static_members():
+    kill_in_rebalances("static", "partition.assignment.strategy=cooperative-sticky", static=True)
 
 
 # ---- static members, cooperative-sticky ----------------------------------------------------------
