@@ -53,6 +53,7 @@ struct sim_member {
     uint32_t topics;      /* that it wants, by bit */
     uint32_t keys;        /* that it holds, by bit */
     uint32_t assigned_of; /* the leader's: keys that there were when it assigned */
+    uint32_t nonce;       /* of that work */
     int32_t held_since;   /* generation of its keys */
     int64_t heard_ns;     /* when a request was sent that the group accepted; 0: never */
     int64_t heartbeat_ns; /* when the next is due */
@@ -353,6 +354,8 @@ static void keep_assignment(
     arena_reset(&w->scratch);
     uint32_t revoked = member->style.cooperative ? member->keys & ~keys : 0;
     roster_synced(w, &call->claim, nonce, keys);
+    if (nonce != member->nonce)
+        member->assigned_of = 0; /* an older one was taken: if it leads, it assigns again */
     member->keys = keys;
     member->held_since = call->claim.generation;
     member->stage = revoked ? OUT : IN; /* what it let go of is for somebody else: again */
@@ -384,6 +387,7 @@ static void assign(struct sim_member *member, struct sync_group_request *request
     struct world *w = member->client.world;
     uint32_t nonce = 1 + (uint32_t)random_below(&w->random, UINT32_MAX);
     member->assigned_of = roster_keys(w, ~0u);
+    member->nonce = nonce;
     shares_assign(w, member->members, member->member_count, member->style.cooperative);
     request->assignments_count = member->member_count;
     request->assignments =
