@@ -24,7 +24,7 @@ enum { WORDS_MAX = 24, GIVEN_MAX = 8, LINE_MAX = 300 };
 
 struct line {
     char text[LINE_MAX];
-    char *words[WORDS_MAX]; /* in text */
+    const char *words[WORDS_MAX]; /* in text */
     size_t count;
 };
 
@@ -101,7 +101,7 @@ static void syncs(struct world *w, const struct line *line)
         .protocol_name = maybe(protocol),
         .assignments = given };
     for (size_t i = 1; i < line->count; i++) {
-        char *equals = strchr(line->words[i], '=');
+        const char *equals = strchr(line->words[i], '=');
         if (!equals || request.assignment_count == GIVEN_MAX)
             continue;
         given[request.assignment_count++] = (struct classic_assignment){
