@@ -13,6 +13,7 @@
 
 #include "broker/consumer_protocol.h"
 #include "protocol/base/mem.h"
+#include "protocol/base/random.h"
 #include "protocol/codec.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
@@ -674,6 +675,147 @@ TEST(consumer_group, what_could_not_be_kept_is_told_later)
                "0: a(1) has t0 t1 t2: epoch 1\n");
     cr_assert_eq(w.row_count, 2, "the group's row and a's");
     world_done(&w);
+}
+
+/* ---- random lives ---- */
+
+struct walk {
+    struct random random;
+    size_t heartbeats, fences, handed_over;
+};
+
+/* A client as they are: it gives up what it is told to after a while, joins again when it is
+ * fenced, and an answer may be lost. */
+static void walk_beat(struct world *w, struct walk *walk, struct client *client)
+{
+    struct consumer_answer answer;
+    struct bytes names[2] = { bytes_text("t"), bytes_text("u") };
+    bool first = !client->joined;
+    if (first)
+        partition_set_clear(&client->owned);
+    struct consumer_heartbeat heartbeat = {
+        .member_id = bytes_text(client->name),
+        .epoch = first ? 0 : client->epoch,
+        .client_host = "/h",
+        .rebalance_timeout_ms = 60000,
+        .names = names,
+        .name_count = 1 + random_below(&walk->random, 2),
+        .owned = &client->owned,
+    };
+    if (!first && random_chance(&walk->random, 4, 5)) {
+        heartbeat.names = NULL;
+        heartbeat.name_count = 0;
+    }
+    consumer_group_heartbeat(w->group, &heartbeat, w->now, &answer);
+    check(w);
+    walk->heartbeats++;
+    if (answer.error) {
+        walk->fences++;
+        client->joined = false;
+        return;
+    }
+    if (random_chance(&walk->random, 1, 10))
+        return; /* the answer is lost */
+    walk->handed_over += answer.assigned && answer.assigned->count > client->owned.count;
+    client->joined = true;
+    client->epoch = answer.epoch;
+    if (answer.assigned)
+        partition_set_copy(&client->owned, answer.assigned);
+}
+
+static void walk_step(struct world *w, struct walk *walk)
+{
+    struct client *client = &w->clients[random_below(&walk->random, MEMBERS)];
+    switch (random_below(&walk->random, 20)) {
+    case 0:
+        if (client->joined)
+            beat(w, client->name, -1, (struct extra){ 0 });
+        client->joined = false;
+        break;
+    case 1: topic_set(w, 0, 1 + (int32_t)random_below(&walk->random, 9)); break;
+    case 2: pass(w, (int64_t)random_below(&walk->random, 20)); break;
+    case 3: client->joined = false; break; /* its process ended; it may come again */
+    case 4: w->persist_error = random_chance(&walk->random, 1, 2) ? 15 : 0; break;
+    default: walk_beat(w, walk, client); break;
+    }
+    w->said.len = 0;
+}
+
+/* Nobody who reads reads what another may: what a client owns and was not told to give up lies in
+ * what the group says it has. */
+static void walk_owns(const struct world *w)
+{
+    list_foreach (node, &w->group->members) {
+        const struct consumer_member *member = list_entry(node, struct consumer_member, link);
+        for (int c = 0; c < MEMBERS; c++) {
+            const struct client *client = &w->clients[c];
+            if (!client->joined || strcmp(client->name, member->id) != 0 ||
+                client->epoch != member->epoch)
+                continue;
+            for (size_t i = 0; i < client->owned.count; i++) {
+                const struct partition_id *item = &client->owned.items[i];
+                cr_assert(partition_set_find(&member->assigned, &item->topic, item->index) ||
+                          partition_set_find(&member->revoking, &item->topic, item->index));
+            }
+        }
+    }
+}
+
+/* Left alone, with everybody sending heartbeats, all are where they are to be after a few rounds.
+ */
+static void walk_settle(struct world *w, struct walk *walk)
+{
+    w->persist_error = 0;
+    for (int round = 0; round < 60; round++) {
+        pass(w, 3);
+        for (int c = 0; c < MEMBERS; c++) {
+            if (!w->clients[c].joined)
+                continue;
+            beat(w, w->clients[c].name, w->clients[c].epoch, (struct extra){ 0 });
+            w->said.len = 0;
+        }
+        walk_owns(w);
+    }
+    (void)walk;
+    size_t given = 0, wanted = 0;
+    bool anybody = w->group->member_count > 0, u = false;
+    list_foreach (node, &w->group->members) {
+        const struct consumer_member *member = list_entry(node, struct consumer_member, link);
+        cr_assert_eq(member->state, CONSUMER_STABLE);
+        given += member->assigned.count;
+        u |= name_list_has(&member->names, bytes_text("u"));
+    }
+    wanted = (size_t)w->partitions[0] + (u ? (size_t)w->partitions[1] : 0);
+    cr_assert_str_eq(consumer_group_state_name(w->group), anybody ? "Stable" : "Empty");
+    cr_assert_eq(given, anybody ? wanted : 0);
+}
+
+TEST(consumer_group, whatever_members_do_nobody_shares_and_all_come_to_rest)
+{
+    struct walk all = { 0 };
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world w;
+        struct walk walk = { .random = random_seeded(seed) };
+        world_init(&w);
+        w.settings.members_max = MEMBERS;
+        for (int c = 0; c < MEMBERS; c++)
+            (void)snprintf(w.clients[c].name, sizeof(w.clients[c].name), "m%d", c);
+        w.settings.assignment_interval_ms = seed % 2 ? 0 : 1000;
+        for (int i = 0; i < 400; i++) {
+            int32_t epoch = w.group->epoch;
+            walk_step(&w, &walk);
+            walk_owns(&w);
+            cr_assert_geq(w.group->epoch, epoch);
+        }
+        walk_settle(&w, &walk);
+        all.heartbeats += walk.heartbeats;
+        all.fences += walk.fences;
+        all.handed_over += walk.handed_over;
+        world_done(&w);
+    }
+    cr_assert_gt(all.heartbeats, 10000);
+    cr_assert_gt(all.fences, 100);
+    cr_assert_gt(all.handed_over, 1000);
 }
 
 /* ---- offsets ---- */
