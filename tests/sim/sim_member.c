@@ -389,6 +389,13 @@ static void assign(struct sim_member *member, struct sync_group_request *request
     member->assigned_of = roster_keys(w, ~0u);
     member->nonce = nonce;
     shares_assign(w, member->members, member->member_count, member->style.cooperative);
+    uint32_t given = 0, wanted = 0;
+    for (int i = 0; i < member->member_count; i++) {
+        given |= member->members[i].keys;
+        wanted |= roster_keys(w, member->members[i].topics);
+    }
+    if (given != wanted) /* who is to let go may be away, and has nothing by now: once more, then */
+        member->assigned_of = 0;
     request->assignments_count = member->member_count;
     request->assignments =
         scratch_array(w, &sync_group_request_assignment_table, member->member_count);
