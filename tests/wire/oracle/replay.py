@@ -22,6 +22,8 @@ import sides  # noqa: E402
 
 PAIRS_MIN = 2000
 AT_A_TIME = 16     # families; they mostly wait
+TRIES = 3          # of a family that is about time: a machine that stalls for a second lets sessions end
+TIMED = ("timeouts", "rebalances", "consumer_groups")
 
 
 def replay(side, path, report):
@@ -45,6 +47,18 @@ def family(path, broker):
     return report
 
 
+def once_more(path, own):
+    """What went wrong may have been the machine's doing: alone, with a fresh broker. A defect is there each time."""
+    for _ in range(1, TRIES):
+        if not own.unexplained:
+            break
+        for difference in own.unexplained[:3]:
+            print(f"# {path.name}: {difference[:5]}; once more", file=sys.stderr)
+        with harness.Broker(oracle.SETTINGS) as broker:
+            own = family(path, broker)
+    return own
+
+
 def main():
     paths = sorted(play.RECORDED.glob("*.jsonl.gz"))
     if sys.argv[1:]:
@@ -55,7 +69,10 @@ def main():
     brokers = [harness.Broker(oracle.SETTINGS) for _ in paths]
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         for number, (path, broker, own) in enumerate(zip(paths, brokers, pool.map(family, paths, brokers)), 1):
-            fine = not own.unexplained and broker.alive()
+            alive = broker.alive()
+            if alive and path.name.split(".")[0] in TIMED:
+                own = once_more(path, own)
+            fine = alive and not own.unexplained
             good = good and fine
             report.include(own)
             print(f"{'ok' if fine else 'not ok'} {number} - {path.name.split('.')[0]}: {own.count} pairs", flush=True)
