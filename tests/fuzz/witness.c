@@ -37,7 +37,9 @@ static void hear_metadata(struct witness *witness, const struct metadata_respons
     CHECK(witness->topics);
     for (int32_t i = 0; i < answer->topics_count; i++) {
         const struct metadata_response_topic *topic = &answer->topics[i];
-        struct list_offsets_request_topic *ask = &witness->topics[i];
+        if (topic->is_internal) /* views: they show from the first use of a life on */
+            continue;
+        struct list_offsets_request_topic *ask = &witness->topics[witness->topic_count++];
         uint64_t sum = mix(1, topic->name.data, topic->name.len);
         sum = mix(sum, &topic->topic_id, sizeof(topic->topic_id));
         sum = mix_number(sum, topic->partitions_count);
@@ -47,7 +49,6 @@ static void hear_metadata(struct witness *witness, const struct metadata_respons
         ask->name = bytes_of(name, topic->name.len);
         ask->partitions_count = topic->partitions_count;
     }
-    witness->topic_count = answer->topics_count;
 }
 
 static void hear_offsets(struct witness *witness, const struct list_offsets_response *answer)
