@@ -41,6 +41,7 @@ struct follower {
     uint32_t keys;   /* that it holds, by bit */
     uint32_t target; /* that it was assigned */
     int64_t give_up_ns, heartbeat_ns;
+    int64_t heard_ns; /* when a heartbeat was sent that was accepted */
     struct spender spender;
 };
 
@@ -156,6 +157,7 @@ static void accepted(struct follower *f, const struct follower_call *call,
     roster_epoch(w, f->style.group, answer->member_epoch);
     roster_holds(w, &call->claim, call->keys, "a heartbeat");
     f->epoch = f->epoch_most = answer->member_epoch;
+    f->heard_ns = call->call.sent_ns;
     f->in = true;
     /* Of an answer that took so long the group may think differently by now. */
     bool late = w->sim.now_ns - call->call.sent_ns > f->style.session_ms * CLOCK_NS_PER_MS / 2;
@@ -403,6 +405,8 @@ const char *sim_followers_unsettled(struct world *world, int group)
             continue;
         if (!f->in || !f->decided)
             return "a follower is not in";
+        if (world->sim.now_ns - f->heard_ns > f->style.session_ms * CLOCK_NS_PER_MS)
+            return "a follower is not heard of"; /* an answer stalls since before */
         if (f->keys != f->target || f->owned || f->full)
             return "a follower has not done what it was told";
         if (keys & f->keys)

@@ -701,6 +701,8 @@ static const char *group_unsettled(struct world *world, int group)
             return "a member sleeps";
         if (member->stage != IN)
             return "a member is not in";
+        if (world->sim.now_ns - member->heard_ns > member->style.session_ms * CLOCK_NS_PER_MS)
+            return "a member is not heard of"; /* an answer stalls since before */
         if (generation >= 0 && member->generation != generation)
             return "members are of different generations";
         if (keys & member->keys)
