@@ -44,7 +44,7 @@ struct removal {
     struct list blocked; /* struct log_body: wait for the directory to be gone */
     uint64_t lsn;
     bool whole;                /* the directory itself goes, too */
-    struct segment_name *keep; /* scrub: the segments', ascending in offset */
+    struct segment_name *keep; /* scrub: ascending */
     size_t keep_count;
     uint64_t removed;
     int status;
@@ -85,19 +85,17 @@ static bool is_segment_name(const char *name, struct segment_name *ret)
     return strcmp(name, ".log") == 0 || strcmp(name, ".idx") == 0;
 }
 
-static int compare_offset(const void *a, const void *b)
+static int compare_name(const void *a, const void *b)
 {
     const struct segment_name *x = a, *y = b;
-    return (x->offset > y->offset) - (x->offset < y->offset);
+    int order = (x->offset > y->offset) - (x->offset < y->offset);
+    return order ? order : (x->generation > y->generation) - (x->generation < y->generation);
 }
 
 static bool is_kept(const struct removal *removal, const struct segment_name *name)
 {
-    if (removal->keep_count == 0)
-        return false;
-    const struct segment_name *kept =
-        bsearch(name, removal->keep, removal->keep_count, sizeof(*name), compare_offset);
-    return kept && kept->generation == name->generation;
+    return removal->keep_count &&
+           bsearch(name, removal->keep, removal->keep_count, sizeof(*name), compare_name);
 }
 
 /* Removes the segment files in the directory that are not to be kept; other files are not ours. */
@@ -219,6 +217,7 @@ void removals_add_segment(struct storage *storage, struct segment *segment, uint
     removal->log = segment->log;
     topic_hold(removal->log->topic);
     segment->removing = true;
+    list_append(&storage->removals.waiting, &removal->link);
     heap_insert(&storage->removals.segments, &removal->due, due_ns);
 }
 
@@ -310,20 +309,33 @@ static bool segment_next(struct storage *storage)
     return false;
 }
 
+static void scrub_keep(struct removal *scrub, size_t *capacity, const struct segment *segment)
+{
+    /* A first write that found no room leaves the file open, and the next one goes there. */
+    if (!segment->created && !segment->file)
+        return;
+    mem_grow(scrub->keep, capacity, scrub->keep_count + 1);
+    scrub->keep[scrub->keep_count++] =
+        (struct segment_name){ segment->claim.base_offset, segment->claim.generation };
+}
+
 static struct removal *scrub_create(struct storage *storage, struct log *log)
 {
     struct removal *removal = removal_create(storage);
     struct log_body *body = log->body;
+    size_t capacity = 0;
     removal->log = log;
     removal->path = log_directory(log);
-    removal->keep = mem_zalloc(body->segment_count, sizeof(*removal->keep));
-    for (size_t i = 0; i < body->segment_count; i++) {
-        /* A first write that found no room leaves the file open, and the next one goes there. */
-        if (body->segments[i]->created || body->segments[i]->file)
-            removal->keep[removal->keep_count++] =
-                (struct segment_name){ body->segments[i]->claim.base_offset,
-                    body->segments[i]->claim.generation };
+    for (size_t i = 0; i < body->segment_count; i++)
+        scrub_keep(removal, &capacity, body->segments[i]);
+    /* Dropped, but a crash may bring it back: its own removal waits until that can't be. */
+    list_foreach (node, &storage->removals.waiting) {
+        const struct removal *other = list_entry(node, struct removal, link);
+        if (other->log == log)
+            scrub_keep(removal, &capacity, other->segment);
     }
+    if (removal->keep_count)
+        qsort(removal->keep, removal->keep_count, sizeof(*removal->keep), compare_name);
     body->scrubbing = true;
     log_set_busy(log, true);
     return removal;
@@ -365,6 +377,7 @@ void removals_init(struct storage *storage)
 {
     list_init(&storage->removals.directories);
     list_init(&storage->removals.scrubs);
+    list_init(&storage->removals.waiting);
     storage->removals.by_path.compare = compare_path;
     storage->removals.timer.fire = timer_fired;
 }

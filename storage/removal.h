@@ -31,6 +31,7 @@ struct removals {
     struct list directories; /* struct removal, in the order of their lsn */
     struct tree by_path;     /* of directories, also the one in the pool */
     struct heap segments;    /* by when they are due */
+    struct list waiting;     /* the same */
     struct list scrubs;      /* struct log_body whose directory is to be looked through */
     struct removal *running; /* in the pool */
     struct timer timer;

@@ -578,6 +578,30 @@ static int raise_start(struct storage_test *test, struct log *log, int64_t offse
     return status;
 }
 
+/* Found by simulation: a crash may bring back what a put that is not durable gave up. */
+TEST(retention, a_look_for_leftovers_spares_what_waits_to_be_removed)
+{
+    struct storage_test test;
+    storage_test_begin(&test);
+    (void)storage_test_topic(&test, "a", 1); /* is looked through first */
+    struct log *log = storage_test_topic(&test, "t", 1);
+    storage_test_fill(&test, log, 400 * 1024);
+    storage_test_pass(&test, 1200);
+    int64_t end = log->end_offset;
+    int count = segments(&test, 0, end);
+    cr_assert_geq(count, 6);
+    test.doors.hold_jobs = true;
+    storage_test_kill(&test);
+    log = storage_test_log(&test, "t", 0);
+    cr_assert_eq(raise_start(&test, log, end), 0);
+    test.doors.hold_jobs = false;
+    storage_test_pass(&test, 1000);
+    cr_assert_eq(segments(&test, 0, end), count, "file.delete.delay.ms is a minute");
+    storage_test_pass(&test, 61000);
+    cr_assert_eq(segments(&test, 0, end), 0);
+    storage_test_end(&test);
+}
+
 TEST(retention, records_can_be_deleted_up_to_the_high_watermark)
 {
     struct storage_test test;
