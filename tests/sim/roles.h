@@ -25,6 +25,7 @@ struct member_style {
     int seat; /* its index, or that of another, whose instance id it has, too */
     int pace_ms, session_ms;
     bool fixed;         /* static */
+    bool doubled;       /* another has its instance id, too, and may leave or be fenced with it */
     bool cooperative;   /* it keeps partitions through a rebalance */
     bool unsteady;      /* it is late, says things twice, and changes its mind */
     bool transactional; /* it commits in transactions, too */

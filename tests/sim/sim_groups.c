@@ -201,11 +201,11 @@ enum {
 static void members_create(struct world *w)
 {
     static const struct member_style styles[] = {
-        { EAGER, .seat = 0, .fixed = true, .transactional = true },
+        { EAGER, .seat = 0, .fixed = true, .doubled = true, .transactional = true },
         { EAGER, .seat = 1, .fixed = true },
         { EAGER, .seat = 2, .transactional = true },
         { EAGER, .seat = 3, .transactional = true, .mortal = true },
-        { EAGER, .seat = 0, .fixed = true }, /* believes that it is the first */
+        { EAGER, .seat = 0, .fixed = true, .doubled = true }, /* believes that it is the first */
         { COOPERATIVE, .seat = 5, .fixed = true, .cooperative = true, .transactional = true },
         { COOPERATIVE, .seat = 6, .cooperative = true },
         { COOPERATIVE, .seat = 7, .cooperative = true, .transactional = true },

@@ -155,7 +155,7 @@ static void refused(
     world_say(w, "    %s: %s", member->client.name, error_name(error));
     switch (error) {
     case KAFKA_ERROR_UNKNOWN_MEMBER_ID:
-        if (member->heard_ns &&
+        if (member->heard_ns && !member->style.doubled &&
             member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > w->sim.now_ns)
             world_fail(w, "%s: unknown to %s although it was heard %.3f ms ago (%s)",
                 member->client.name, roster_group_name(member->style.group),
