@@ -699,7 +699,7 @@ static const char *group_unsettled(struct world *world, int group)
             continue;
         if (!member->decided)
             return "a member sleeps";
-        if (member->stage != IN)
+        if (member->stage != IN || member->busy_ns)
             return "a member is not in";
         if (world->sim.now_ns - member->heard_ns > member->style.session_ms * CLOCK_NS_PER_MS)
             return "a member is not heard of"; /* an answer stalls since before */
