@@ -666,8 +666,8 @@ struct wal_stats wal_stats(const struct wal *wal)
 
 /* ---- beginning and end ---- */
 
-/* No file has a header. A first file whose making was cut short is zeros; anything else was a log.
- */
+/* No file has a header. A first file whose making was cut short (a full disk may take a part of the
+ * header, too) has zeros where records would be; anything else was a log. */
 static int check_new(struct wal *wal, bool *ret_new)
 {
     *ret_new = true;
@@ -700,21 +700,31 @@ static int open_new(struct wal *wal, uint64_t from)
     return wal_files_create(&wal->files, 0, &head);
 }
 
-/* Files with bytes in them and no header in any. */
+/* Files with bytes in them and no header in any. What is given up goes, or its records would tell
+ * the next start that the new log, which counts its lives from one again, is a dead one. */
 static int open_without_headers(struct wal *wal)
 {
+    const struct disk_table *disk = wal->doors->disk->table;
     doors_say(wal->doors, LOG_ERROR,
         "%s: no write-ahead file has a whole header; what they held can't be read%s",
         wal->config.dir, wal->config.accept_loss ? " and is given up" : "");
     if (!wal->config.accept_loss)
         return -EUCLEAN;
+    int status = 0;
     for (size_t i = 0; i < wal->files.count; i++) {
         struct wal_slot *slot = &wal->files.slots[i];
+        if (status == 0 && slot->file)
+            status = disk->truncate(slot->file, 0);
+        if (status == 0 && slot->file)
+            status = disk->sync(slot->file);
         if (slot->file)
-            wal->doors->disk->table->close(slot->file);
+            disk->close(slot->file);
         *slot = (struct wal_slot){ .state = WAL_SLOT_EMPTY };
     }
-    return 0;
+    if (status < 0)
+        doors_say(wal->doors, LOG_ERROR, "%s: the files can't be emptied: %s", wal->config.dir,
+            strerror(-status));
+    return status;
 }
 
 /* Files above files_max that nothing needs (files_max was greater once); from the last one down, so

@@ -269,15 +269,16 @@ int wal_files_create(struct wal_files *files, size_t index, const struct wal_fil
     return status;
 }
 
-/* Zeros from the beginning to the end? */
-static int check_zeros(struct disk *disk, struct disk_file *file, uint64_t size, bool *ret_zero)
+/* Zeros from there to the end? */
+static int check_zeros(
+    struct disk *disk, struct disk_file *file, uint64_t from, uint64_t size, bool *ret_zero)
 {
     int status = 0;
     uint8_t *piece = wal_memory_map(CHECK_BYTES);
     if (!piece)
         return -ENOMEM;
     *ret_zero = true;
-    for (uint64_t at = 0; status == 0 && *ret_zero && at < size; at += CHECK_BYTES) {
+    for (uint64_t at = from; status == 0 && *ret_zero && at < size; at += CHECK_BYTES) {
         size_t len = 0;
         status = disk->table->read(file, at, piece, CHECK_BYTES, &len);
         *ret_zero = status == 0 && is_zero(piece, len);
@@ -288,7 +289,7 @@ static int check_zeros(struct disk *disk, struct disk_file *file, uint64_t size,
 
 int wal_files_check_blank(struct wal_files *files, const struct wal_slot *slot, bool *ret_blank)
 {
-    return check_zeros(files->doors->disk, slot->file, slot->size, ret_blank);
+    return check_zeros(files->doors->disk, slot->file, WAL_BLOCK, slot->size, ret_blank);
 }
 
 static int fill_with_zeros(struct disk *disk, struct disk_file *file, uint64_t size)
@@ -318,7 +319,7 @@ static void prepare_run(struct work_job *job)
     if (status == 0 && found == size && !BARRIER(WAL_PREPARE_ZEROS))
         zero = true;
     else if (status == 0 && found == size)
-        zero = check_zeros(files->doors->disk, prepare->file, size, &zero) == 0 && zero;
+        zero = check_zeros(files->doors->disk, prepare->file, 0, size, &zero) == 0 && zero;
     if (status == 0 && !zero)
         status = fill_with_zeros(files->doors->disk, prepare->file, size);
     if (status == 0 && BARRIER(WAL_PREPARE_DIR_SYNC)) {

@@ -66,7 +66,8 @@ int wal_files_open(
 /* Accepts a zeroed struct. */
 void wal_files_done(struct wal_files *files);
 
-/* Blocking: is a slot that has a file zeros all over? Reads it. */
+/* Blocking: is a slot that has a file zeros behind its header's block, so that there never was a
+ * record? Reads it. */
 int wal_files_check_blank(
     struct wal_files *files, const struct wal_slot *slot, bool *ret_blank) MUST_CHECK;
 

@@ -278,7 +278,10 @@ static void seal_file(uint8_t *bytes)
 
 /* ---- the target ---- */
 
-static void try_log(const struct image *image, uint64_t from, bool accept_loss)
+/* What was appended is there at the next start. Records whose checksums were made by hand may tell
+ * of what never was: then that start may ask for the loss to be accepted first (see Next in
+ * tests/README.md). */
+static void try_log(const struct image *image, uint64_t from, bool accept_loss, bool by_hand)
 {
     struct life life;
     life_init(&life);
@@ -289,8 +292,9 @@ static void try_log(const struct image *image, uint64_t from, bool accept_loss)
         CHECK(wal_appended(life.wal) >= from);
         life_close(&life);
         if (appended) {
-            CHECK(life_open(&life, from, first.found.lost) == 0);
-            CHECK(life.records == first.records + 3);
+            bool refused = life_open(&life, from, first.found.lost) < 0;
+            CHECK(!refused || (by_hand && life_open(&life, from, true) == 0));
+            CHECK(refused || life.records == first.records + 3);
             life_close(&life);
         }
     }
@@ -317,6 +321,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t from = choice & 8 ? 0 : image->from;
     if (choice & 16)
         from = wal_round_up(from, choice & 32 ? FILE_BYTES : WAL_BLOCK);
-    try_log(image, from, choice & 4);
+    try_log(image, from, choice & 4, choice & 2);
     return 0;
 }

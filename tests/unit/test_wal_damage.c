@@ -1080,6 +1080,22 @@ TEST(wal_damage, what_can_not_be_read_is_an_error_or_accepted_loss)
     world_destroy(world);
 }
 
+/* A full disk took a part of the header's block, and nothing was ever written behind it. */
+TEST(wal_damage, a_first_file_with_a_part_of_its_header_is_a_new_log)
+{
+    struct world *world = world_create(119);
+    uint8_t block[WAL_BLOCK] = { 'M', 'W' };
+    world_open(world);
+    world_close(world);
+    world_poke(world, file_0, 0, block, sizeof(block));
+    cr_assert_eq(world_try_open(world), 0);
+    cr_assert_not(world->found.lost);
+    (void)world_append_durable(world);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
 /* The beginning of the only file is lost, and so it looks as if nothing had ever been written. */
 TEST(wal_damage, a_log_without_its_beginning_is_no_new_log)
 {
