@@ -34,7 +34,7 @@ def frame(key, version, body=b"", correlation_id=1):
 
 def answers(broker):
     """A new client is served."""
-    return bool(harness.api_versions(broker.host, broker.port))
+    return bool(harness.api_versions(broker.host, broker.port, timeout_s=harness.AT_ONCE_S))
 
 
 def closed_by_peer(connection, timeout_s=5):
