@@ -154,7 +154,7 @@ void handle_share_group_heartbeat(struct request *request)
     answer->member_epoch = said.member ? said.member->epoch : SHARE_EPOCH_LEAVE;
     if (said.member)
         answer->heartbeat_interval_ms = share_config_heartbeat_ms(request->broker, body->group_id);
-    if (said.places && !assignment_fill(request, said.member))
+    if (said.member && said.places && !assignment_fill(request, said.member))
         return;
     request_depends(request, group->base.lsn);
     request_finish(request);

@@ -320,10 +320,10 @@ static void topic_assign(struct share_group *group, const struct share_topic *to
     list_foreach (node, &group->members)
         if (member_wants(member_of(node), topic->name))
             sharing.members[sharing.member_count++] = member_of(node);
-    if (sharing.member_count <= (size_t)topic->partitions)
-        share_partitions(&sharing);
-    else
+    if (sharing.member_count > (size_t)topic->partitions)
         share_members(&sharing);
+    else if (sharing.member_count > 0)
+        share_partitions(&sharing);
     mem_free(sharing.members);
     mem_free(sharing.loads);
     mem_free(sharing.choices);

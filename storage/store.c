@@ -149,10 +149,10 @@ void store_save(const struct store *store, struct out *out)
     size_t count_at = out->len;
     uint16_t count = 0;
     out_u16(out, 0);
-    for (uint16_t kind = 0; kind < STORE_KINDS; kind++) {
+    for (int kind = 0; kind < STORE_KINDS; kind++) {
         if (!store->deletions[kind])
             continue;
-        out_u16(out, kind);
+        out_u16(out, (uint16_t)kind);
         out_u64(out, store->deletions[kind]);
         count++;
     }
