@@ -48,6 +48,7 @@ void world_start(struct world *world, const char *const *options)
 void world_open(struct world *world, const char *const *options)
 {
     sim_init(&world->sim, 1);
+    world->accept_loss = false;
     world_start(world, options);
 }
 
