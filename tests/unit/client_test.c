@@ -33,22 +33,31 @@ static void world_configure(struct world *world, const char *const *options)
     config_report_done(&report);
 }
 
-void world_start(struct world *world, const char *const *options)
+static void start(struct world *world, const char *const *options, bool accept_loss)
 {
     list_init(&world->clients);
     workers_inline_init(&world->workers, &world->sim.work);
     world_configure(world, options);
-    world->config.accept_loss = world->accept_loss;
+    world->config.accept_loss = accept_loss;
     cr_assert_eq(broker_open(&world->broker, &world->config, &world->sim.doors,
                      &world->workers.workers, storage_failed, NULL),
         0, "the broker does not open");
     world->closed = false;
 }
 
+void world_start(struct world *world, const char *const *options)
+{
+    start(world, options, false);
+}
+
+void world_start_accepting_loss(struct world *world, const char *const *options)
+{
+    start(world, options, true);
+}
+
 void world_open(struct world *world, const char *const *options)
 {
     sim_init(&world->sim, 1);
-    world->accept_loss = false;
     world_start(world, options);
 }
 

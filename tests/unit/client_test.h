@@ -30,7 +30,6 @@ struct world {
     struct broker *broker;
     struct list clients;
     bool closed;
-    bool accept_loss; /* of the next start: --accept-loss */
 };
 
 struct client {
@@ -50,6 +49,8 @@ void world_open(struct world *world, const char *const *options);
 /* With a world whose sim was initialised (sim_init) by the caller, and may hold a data directory.
  */
 void world_start(struct world *world, const char *const *options);
+/* The same with --accept-loss. */
+void world_start_accepting_loss(struct world *world, const char *const *options);
 /* A graceful stop; closes all clients. The sim lives on until world_done. */
 void world_stop(struct world *world);
 /* The process dies: kill -9, or the power goes. */

@@ -613,7 +613,6 @@ TEST(handle_fetch, cold_partitions_are_read_side_by_side_within_the_limits)
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct world world;
         sim_init(&world.sim, seed);
-        world.accept_loss = false;
         world.sim.faults.latency_max_ns = 5 * CLOCK_NS_PER_MS;
         world_start(&world, NULL);
         struct client *client = client_connect(&world);
@@ -644,7 +643,6 @@ TEST(handle_fetch, a_client_that_leaves_during_a_cold_read)
 {
     struct world world;
     sim_init(&world.sim, 4);
-    world.accept_loss = false;
     world.sim.faults.latency_max_ns = 50 * CLOCK_NS_PER_MS;
     world_start(&world, NULL);
     struct client *client = client_connect(&world);
@@ -685,7 +683,6 @@ TEST(handle_fetch, a_damaged_partition_does_not_keep_the_next_from_its_batch)
 {
     struct world world;
     sim_init(&world.sim, 4);
-    world.accept_loss = false;
     world.sim.faults.latency_max_ns = 5 * CLOCK_NS_PER_MS;
     world_start(&world, NULL);
     struct client *client = client_connect(&world);

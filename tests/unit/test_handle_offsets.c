@@ -214,7 +214,6 @@ TEST(handle_offsets, times_are_looked_up_in_cold_segments)
     enum { COUNT = 20 };
     struct world world;
     sim_init(&world.sim, 7);
-    world.accept_loss = false;
     world.sim.faults.latency_max_ns = 5 * CLOCK_NS_PER_MS;
     world_start(&world, NULL);
     struct client *client = client_connect(&world);

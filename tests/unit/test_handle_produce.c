@@ -725,7 +725,6 @@ TEST(handle_produce, the_order_of_a_connection_is_kept_whatever_the_pool_does)
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct world world;
         sim_init(&world.sim, seed);
-        world.accept_loss = false;
         world.sim.faults.latency_max_ns = 5 * CLOCK_NS_PER_MS;
         world_start(&world, NULL);
         struct client *client = client_connect(&world);
@@ -772,7 +771,6 @@ TEST(handle_produce, a_client_that_leaves_while_the_pool_has_its_batch)
 {
     struct world world;
     sim_init(&world.sim, 3);
-    world.accept_loss = false;
     world.sim.faults.latency_max_ns = 50 * CLOCK_NS_PER_MS;
     world_start(&world, NULL);
     struct client *client = client_connect(&world), *other = client_connect(&world);
@@ -815,7 +813,6 @@ TEST(handle_produce, a_full_ring_parks_requests_and_loses_none)
     enum { CLIENTS = 4, EACH = 60 };
     struct world world;
     sim_init(&world.sim, 9);
-    world.accept_loss = false;
     world.sim.faults.latency_max_ns = 20 * CLOCK_NS_PER_MS;
     world_start(&world,
         (const char *[]){ "wal.file.bytes=1048576", "wal.files.max=2", "durability=fsync", NULL });

@@ -26,13 +26,25 @@ static void begin(void)
     client_create_topic(client, "t", 4, NULL);
 }
 
-static void again(bool crash)
+static void end_life(bool crash)
 {
     if (crash)
         world_crash(&world, false);
     else
         world_stop(&world);
+}
+
+static void again(bool crash)
+{
+    end_life(crash);
     world_start(&world, NULL);
+    client = client_connect(&world);
+}
+
+static void again_accepting_loss(bool crash)
+{
+    end_life(crash);
+    world_start_accepting_loss(&world, NULL);
     client = client_connect(&world);
 }
 
@@ -500,11 +512,9 @@ TEST(internal_topics, an_offset_behind_the_end_is_lowered_when_loss_was_accepted
     commit("h", 0, 500);
     again(true);
     expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v3\n");
-    world.accept_loss = true;
-    again(false);
+    again_accepting_loss(false);
     expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v3\n");
-    again(true);
-    world.accept_loss = false;
+    again_accepting_loss(true);
     expect(OFFSETS, place("g"), "offset g t-0 = 3 'm' v3\n");
     expect(OFFSETS, place("h"), "offset h t-0 = 3 'm' v3\n");
     world_close(&world);
