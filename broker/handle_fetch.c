@@ -360,11 +360,8 @@ static bool aborted_row(void *context, const struct aborted_transaction *aborted
 /* Behind the last record of a run of whole batches. */
 static int64_t end_of(const struct buffer *buffer)
 {
-    struct bytes run = bytes_of(buffer->data, buffer->len);
-    struct batch_view batch;
     int64_t end = 0;
-    while (batch_next(&run, &batch) == BATCH_OK)
-        end = batch_last_offset(&batch) + 1;
+    (void)batch_run_end(bytes_of(buffer->data, buffer->len), &end);
     return end;
 }
 

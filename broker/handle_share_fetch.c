@@ -183,11 +183,8 @@ static size_t guess(const struct share_fetch *fetch, const struct log *log)
 
 static int64_t end_of(const struct buffer *buffer)
 {
-    struct bytes run = bytes_of(buffer->data, buffer->len);
-    struct batch_view batch;
     int64_t end = 0;
-    while (batch_next(&run, &batch) == BATCH_OK)
-        end = batch_last_offset(&batch) + 1;
+    (void)batch_run_end(bytes_of(buffer->data, buffer->len), &end);
     return end;
 }
 

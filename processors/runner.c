@@ -217,13 +217,8 @@ bool runner_watch(struct runner *runner)
 /* The offset behind the last batch, or -1 if these are no whole batches. */
 static int64_t end_of(const struct buffer *buffer)
 {
-    struct bytes run = bytes_of(buffer->data, buffer->len);
-    struct batch_view batch;
     int64_t end = -1;
-    enum batch_outcome outcome;
-    while ((outcome = batch_next(&run, &batch)) == BATCH_OK)
-        end = batch_last_offset(&batch) + 1;
-    return outcome == BATCH_END ? end : -1;
+    return batch_run_end(bytes_of(buffer->data, buffer->len), &end) == BATCH_END ? end : -1;
 }
 
 /* What a read that did not work means. */

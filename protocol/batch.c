@@ -120,6 +120,15 @@ enum batch_outcome batch_next(struct bytes *run, struct batch_view *ret)
     return outcome;
 }
 
+enum batch_outcome batch_run_end(struct bytes run, int64_t *ret_end)
+{
+    struct batch_view batch;
+    enum batch_outcome outcome;
+    while ((outcome = batch_next(&run, &batch)) == BATCH_OK)
+        *ret_end = batch_last_offset(&batch) + 1;
+    return outcome;
+}
+
 static uint32_t sum(const uint8_t *batch, size_t size)
 {
     return crc32c(0, batch + BATCH_AT_ATTRIBUTES, size - BATCH_AT_ATTRIBUTES);

@@ -146,6 +146,9 @@ enum batch_outcome batch_parse_header(struct bytes from, struct batch_view *ret)
 /* Takes the batch at the beginning of a run of batches off it. As batch_parse; the run is untouched
  * unless BATCH_OK. */
 enum batch_outcome batch_next(struct bytes *run, struct batch_view *ret) MUST_CHECK;
+/* The offset behind the last whole batch of a run; *ret_end stays as it is if there is none.
+ * Returns what ended it: BATCH_END if all of it is whole batches. */
+enum batch_outcome batch_run_end(struct bytes run, int64_t *ret_end);
 /* BATCH_OK or BATCH_BAD_CRC. */
 enum batch_outcome batch_check(const struct batch_view *batch) MUST_CHECK;
 
