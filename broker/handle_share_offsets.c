@@ -169,21 +169,26 @@ static void committed(struct request *request)
     request_finish(request);
 }
 
-/* Why the group's offsets can't be changed; NONE: they can. */
-static int16_t group_check(struct request *request, struct bytes id)
+/* Can the group's offsets be changed? False: the request is finished, and its answer says why. */
+static bool group_check(
+    struct request *request, struct bytes id, int16_t *answer_code, struct bytes *answer_message)
 {
     const struct share_group *group = group_of(request, id);
-    if (!group)
-        return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-    return group->member_count ? KAFKA_ERROR_NON_EMPTY_GROUP : KAFKA_ERROR_NONE;
+    if (group && group->member_count == 0)
+        return true;
+    *answer_code = group ? KAFKA_ERROR_NON_EMPTY_GROUP : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
+    *answer_message = answer_error_text(*answer_code);
+    request_finish(request);
+    return false;
 }
 
-/* Commits what stands in it. True: `*ret_lsn` was given to it and `committed` will run. */
+/* Commits what stands in it. True: `*ret_lsn` was given to it and `committed` will run. False: the
+ * request is finished, perhaps with an error and no rows, or parked. */
 static bool commit_go(struct request *request, struct commit *commit,
-    void (*attempt)(struct request *request), int16_t *ret_code, uint64_t *ret_lsn)
+    void (*attempt)(struct request *request), int16_t *answer_code, int32_t *answer_rows,
+    uint64_t *ret_lsn)
 {
     request->state = NULL;
-    *ret_code = KAFKA_ERROR_NONE;
     if (commit->unit.put_count == 0) {
         commit_drop(commit);
         request_finish(request);
@@ -195,7 +200,9 @@ static bool commit_go(struct request *request, struct commit *commit,
         return false;
     }
     if (status) {
-        *ret_code = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+        *answer_code = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+        *answer_rows = 0;
+        request_finish(request);
         return false;
     }
     *ret_lsn = commit->unit.end_lsn;
@@ -211,7 +218,6 @@ static void alter_attempt(struct request *request)
     struct alter_share_group_offsets_response *answer = request->answer;
     struct commit *commit = commit_create(request, committed);
     uint64_t lsn;
-    int16_t code;
     for (int32_t t = 0; t < body->topics_count; t++)
         for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
             struct alter_share_group_offsets_response_partition *row =
@@ -230,14 +236,9 @@ static void alter_attempt(struct request *request)
             if (topic)
                 answer->responses[t].topic_id = topic->id;
         }
-    if (!commit_go(request, commit, alter_attempt, &code, &lsn)) {
-        if (!code)
-            return;
-        answer->error_code = code;
-        answer->responses_count = 0;
-        request_finish(request);
+    if (!commit_go(
+            request, commit, alter_attempt, &answer->error_code, &answer->responses_count, &lsn))
         return;
-    }
     for (int32_t t = 0; t < body->topics_count; t++)
         for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
             const struct alter_share_group_offsets_response_partition *row =
@@ -253,12 +254,8 @@ void handle_alter_share_group_offsets(struct request *request)
 {
     const struct alter_share_group_offsets_request *body = request->body;
     struct alter_share_group_offsets_response *answer = request->answer;
-    answer->error_code = group_check(request, body->group_id);
-    if (answer->error_code) {
-        answer->error_message = answer_error_text(answer->error_code);
-        request_finish(request);
+    if (!group_check(request, body->group_id, &answer->error_code, &answer->error_message))
         return;
-    }
     answer->responses =
         answer_array(request, &alter_share_group_offsets_response_topic_table, body->topics_count);
     if (!answer->responses)
@@ -305,7 +302,6 @@ static void delete_attempt(struct request *request)
     struct shares *shares = request->broker->shares;
     struct commit *commit = commit_create(request, committed);
     uint64_t lsn;
-    int16_t code;
     for (int32_t t = 0; t < answer->responses_count; t++) {
         struct delete_share_group_offsets_response_topic *row = &answer->responses[t];
         const struct topic *topic = answer_topic(request, row->topic_name, NULL);
@@ -321,14 +317,9 @@ static void delete_attempt(struct request *request)
             row->error_message = bytes_text("There is no offset information to delete.");
         }
     }
-    if (!commit_go(request, commit, delete_attempt, &code, &lsn)) {
-        if (!code)
-            return;
-        answer->error_code = code;
-        answer->responses_count = 0;
-        request_finish(request);
+    if (!commit_go(
+            request, commit, delete_attempt, &answer->error_code, &answer->responses_count, &lsn))
         return;
-    }
     for (int32_t t = 0; t < answer->responses_count; t++)
         if (!answer->responses[t].error_code)
             shares_forgot(shares, body->group_id, &answer->responses[t].topic_id, lsn);
@@ -338,12 +329,8 @@ void handle_delete_share_group_offsets(struct request *request)
 {
     const struct delete_share_group_offsets_request *body = request->body;
     struct delete_share_group_offsets_response *answer = request->answer;
-    answer->error_code = group_check(request, body->group_id);
-    if (answer->error_code) {
-        answer->error_message = answer_error_text(answer->error_code);
-        request_finish(request);
+    if (!group_check(request, body->group_id, &answer->error_code, &answer->error_message))
         return;
-    }
     answer->responses =
         answer_array(request, &delete_share_group_offsets_response_topic_table, body->topics_count);
     if (!answer->responses)
