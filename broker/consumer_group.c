@@ -146,15 +146,8 @@ void consumer_member_classic_free(struct consumer_member *member)
     member->classic = NULL;
 }
 
-static void member_destroy(struct consumer_member *member)
+void consumer_member_done(struct consumer_member *member)
 {
-    struct heap *deadlines = &member->group->base.deadlines;
-    heap_remove(deadlines, &member->session);
-    heap_remove(deadlines, &member->rebalance);
-    heap_remove(deadlines, &member->classic_step);
-    list_remove(&member->link);
-    member->group->member_count--;
-    member->group->base.owner->bytes -= member->bytes;
     consumer_member_classic_free(member);
     name_list_done(&member->names);
     partition_set_done(&member->assigned);
@@ -167,6 +160,18 @@ static void member_destroy(struct consumer_member *member)
     mem_free(member->client_host);
     mem_free(member->regex);
     mem_free(member->assignor);
+}
+
+static void member_destroy(struct consumer_member *member)
+{
+    struct heap *deadlines = &member->group->base.deadlines;
+    heap_remove(deadlines, &member->session);
+    heap_remove(deadlines, &member->rebalance);
+    heap_remove(deadlines, &member->classic_step);
+    list_remove(&member->link);
+    member->group->member_count--;
+    member->group->base.owner->bytes -= member->bytes;
+    consumer_member_done(member);
     mem_free(member);
 }
 

@@ -191,6 +191,19 @@ int16_t consumer_group_take_out(struct consumer_member *member, int64_t now);
 /* Could it get more now that waits for what others had? */
 bool consumer_member_waits(const struct consumer_member *member);
 
+/* What rows say, for those who only look (group_records.c). -EBADMSG: it can't be read. */
+struct consumer_group_row {
+    int32_t epoch, assignment_epoch;
+    uint64_t topics_hash;
+    int64_t state_since_ms;
+};
+int consumer_group_row_parse(struct bytes row, struct consumer_group_row *ret_row);
+/* Into a zeroed member, which is in no group and has no id; consumer_member_done must follow, also
+ * after an error. */
+int consumer_member_row_parse(struct bytes row, struct consumer_member *ret_member);
+/* Frees what it has, but not the member. */
+void consumer_member_done(struct consumer_member *member);
+
 /* Rows (consumer_group_rows.c). */
 void consumer_group_save(struct group *base, const struct group_rows *rows, bool all);
 void consumer_group_saved(struct group *base);

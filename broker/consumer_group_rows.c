@@ -106,24 +106,35 @@ void consumer_group_saved(struct group *base)
         list_entry(node, struct consumer_member, link)->changed = false;
 }
 
+int consumer_group_row_parse(struct bytes row, struct consumer_group_row *ret_row)
+{
+    struct cursor cursor = cursor_of(row);
+    uint8_t kind = cursor_u8(&cursor), format = cursor_u8(&cursor);
+    ret_row->epoch = cursor_i32(&cursor);
+    ret_row->assignment_epoch = cursor_i32(&cursor);
+    ret_row->topics_hash = cursor_u64(&cursor);
+    ret_row->state_since_ms = cursor_i64(&cursor);
+    return cursor.bad || cursor.left || kind != GROUP_CONSUMER || format != FORMAT ||
+                   ret_row->epoch < 0 || ret_row->assignment_epoch < 0 ||
+                   ret_row->assignment_epoch > ret_row->epoch
+               ? -EBADMSG
+               : 0;
+}
+
 int consumer_group_load(struct group *base, struct bytes row, int64_t now)
 {
     struct consumer_group *group = own(base);
-    struct cursor cursor = cursor_of(row);
+    struct consumer_group_row read;
+    int status = consumer_group_row_parse(row, &read);
     (void)now;
-    uint8_t kind = cursor_u8(&cursor), format = cursor_u8(&cursor);
-    group->epoch = cursor_i32(&cursor);
-    group->assignment_epoch = cursor_i32(&cursor);
-    group->topics_hash = cursor_u64(&cursor);
-    base->state_since_ms = cursor_i64(&cursor);
+    group->epoch = read.epoch;
+    group->assignment_epoch = read.assignment_epoch;
+    group->topics_hash = read.topics_hash;
+    base->state_since_ms = read.state_since_ms;
     group->changed = false;
     /* Not seen yet in this life: the next heartbeat looks. */
     group->topics_version = UINT64_MAX;
-    return cursor.bad || cursor.left || kind != GROUP_CONSUMER || format != FORMAT ||
-                   group->epoch < 0 || group->assignment_epoch < 0 ||
-                   group->assignment_epoch > group->epoch
-               ? -EBADMSG
-               : 0;
+    return status;
 }
 
 static void take_text(struct cursor *cursor, char **to)
@@ -172,6 +183,12 @@ static bool take_member(struct cursor *cursor, struct consumer_member *member)
     take_classic(cursor, member);
     return !cursor->bad && !cursor->left && format == MEMBER_FORMAT &&
            state <= CONSUMER_UNRELEASED && member->client_id && member->client_host;
+}
+
+int consumer_member_row_parse(struct bytes row, struct consumer_member *ret_member)
+{
+    struct cursor cursor = cursor_of(row);
+    return take_member(&cursor, ret_member) ? 0 : -EBADMSG;
 }
 
 int consumer_group_load_member(struct group *base, struct bytes id, struct bytes row, int64_t now)

@@ -152,6 +152,17 @@ static void member_key(struct out *out, struct bytes group, struct bytes member_
     out_bytes(out, member_id.data, member_id.len);
 }
 
+bool coordinator_member_place(
+    struct bytes key, struct bytes *ret_group, struct bytes *ret_member_id)
+{
+    size_t group_len = key.len >= 2 ? be_get16(key.data) : 0;
+    if (key.len < 2 || key.len - 2 <= group_len)
+        return false;
+    *ret_group = bytes_of(key.data + 2, group_len);
+    *ret_member_id = bytes_of(key.data + 2 + group_len, key.len - 2 - group_len);
+    return true;
+}
+
 static void rows_put_member(void *context, const char *member_id, struct bytes value)
 {
     struct rows *rows = context;

@@ -95,6 +95,9 @@ struct coordinator_offset_place {
 };
 bool coordinator_offset_place(struct bytes key, struct coordinator_offset_place *ret_place);
 bool coordinator_offset_decode(struct bytes value, struct committed_offset *ret_offset);
+/* The keys of STORE_GROUP_MEMBER: group and member, borrowed. False: it is none. */
+bool coordinator_member_place(
+    struct bytes key, struct bytes *ret_group, struct bytes *ret_member_id);
 /* False: none. *ret_lsn: wait for it before telling (request_depends). */
 bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,
     const struct uuid *topic, int32_t partition, struct committed_offset *ret_offset,

@@ -2,10 +2,8 @@
  * See internal_topics.h. Versions of values are those that Kafka 4.3 writes; keys have the type in
  * front, values the version.
  *
- * To add records: a row in the kinds of the view, and its write function. One entry of the store
- * may be several records, in the order of the calls of record_add: the rows of groups of other
- * kinds (KIP-848: ConsumerGroupMetadata, ConsumerGroupMemberMetadata, ...; KIP-932) belong into
- * group_write and a kind for STORE_GROUP_MEMBER.
+ * To add records: a row in the kinds of the view, and its functions. Groups and their members:
+ * group_records.c.
  */
 #include "broker/internal_topics.h"
 
@@ -13,8 +11,8 @@
 #include <string.h>
 
 #include "broker/broker.h"
-#include "broker/classic_group.h"
 #include "broker/coordinator.h"
+#include "broker/group_records.h"
 #include "broker/transaction.h"
 #include "broker/transaction_coordinator.h"
 #include "broker/view.h"
@@ -25,11 +23,9 @@
 enum key_type { /* Kafka's CoordinatorRecordType, of each topic for itself */
     KEY_TRANSACTION_LOG = 0,
     KEY_OFFSET_COMMIT = 1,
-    KEY_GROUP_METADATA = 2,
 };
 enum {
     OFFSET_COMMIT_VERSION = 3,
-    GROUP_METADATA_VERSION = 3,
     TRANSACTION_LOG_VERSION = 1,
 };
 
@@ -39,7 +35,10 @@ struct internal_topics {
     struct view *offsets, *transactions;
 };
 
-static const int64_t ns_per_ms = 1000000;
+static const struct broker *broker_of(void *context)
+{
+    return ((const struct internal_topics *)context)->broker;
+}
 
 /* ---- partitions ---------------------------------------------------------------------------- */
 
@@ -78,25 +77,6 @@ int32_t internal_topic_partition(struct bytes id, int32_t partitions)
 
 /* ---- records ------------------------------------------------------------------------------- */
 
-/* Adds a record of `key` and `value`; value_message NULL: a tombstone. What can't be encoded, which
- * no client could have stored, is left out. */
-static void record_add(struct view_records *to, int16_t key_type, const struct message *key_message,
-    const void *key, int16_t version, const struct message *value_message, const void *value)
-{
-    struct out key_bytes = { 0 }, value_bytes = { 0 };
-    be_put16(out_add(&key_bytes, 2), (uint16_t)key_type);
-    int status = codec_encode(key_message, 0, key, &key_bytes, NULL);
-    if (value_message && status == 0) {
-        be_put16(out_add(&value_bytes, 2), (uint16_t)version);
-        status = codec_encode(value_message, version, value, &value_bytes, NULL);
-    }
-    if (status == 0)
-        view_record_add(to, bytes_of(key_bytes.data, key_bytes.len),
-            bytes_of(value_bytes.data, value_bytes.len));
-    out_done(&key_bytes);
-    out_done(&value_bytes);
-}
-
 static struct bytes or_empty(struct bytes text)
 {
     return text.data ? text : bytes_of("", 0);
@@ -110,15 +90,18 @@ static struct bytes offset_id(struct bytes key)
     return coordinator_offset_place(key, &place) ? place.group : bytes_of(NULL, 0);
 }
 
-static int64_t offset_time(struct bytes value)
+static int64_t offset_time(void *context, struct bytes key, struct bytes value)
 {
+    (void)context;
+    (void)key;
     struct committed_offset offset;
     return coordinator_offset_decode(value, &offset) ? offset.commit_ms : -1;
 }
 
 static void offset_write(
-    void *context, struct bytes key, struct bytes value, struct view_records *to)
+    void *context, struct bytes key, struct bytes value, uint16_t forms, struct view_records *to)
 {
+    (void)forms;
     const struct internal_topics *topics = context;
     struct coordinator_offset_place place;
     struct committed_offset offset;
@@ -141,7 +124,7 @@ static void offset_write(
         record.metadata = or_empty(offset.metadata);
         record.commit_timestamp = offset.commit_ms;
     }
-    record_add(to, KEY_OFFSET_COMMIT, &offset_commit_key_message, &record_key,
+    internal_record_add(to, KEY_OFFSET_COMMIT, &offset_commit_key_message, &record_key,
         OFFSET_COMMIT_VERSION, value.data ? &offset_commit_value_message : NULL, &record);
 }
 
@@ -152,56 +135,50 @@ static struct bytes whole_key(struct bytes key)
     return key;
 }
 
-static int64_t group_time(struct bytes value)
+static uint16_t group_form(void *context, struct bytes key, struct bytes value)
 {
-    struct classic_row row;
-    return classic_row_parse(value, &row) == 0 ? row.state_since_ms : -1;
+    (void)context;
+    (void)key;
+    return group_records_form(value);
 }
 
-/* A classic group; those of other kinds have records of their own. */
-static void group_write(
-    void *context, struct bytes key, struct bytes value, struct view_records *to)
+static int64_t group_time(void *context, struct bytes key, struct bytes value)
 {
-    struct classic_row row = { 0 };
-    struct classic_row_member member;
-    struct group_metadata_key record_key;
-    struct group_metadata_value record;
-    size_t capacity = 0;
     (void)context;
-    if (value.data && classic_row_parse(value, &row) < 0)
-        return;
-    codec_defaults(&group_metadata_key_message, &record_key);
-    record_key.group = key;
-    codec_defaults(&group_metadata_value_message, &record);
-    record.protocol_type = or_empty(row.protocol_type);
-    record.generation = row.generation;
-    record.protocol = row.protocol_name;
-    record.leader = row.leader;
-    record.current_state_timestamp = row.state_since_ms;
-    record.members = NULL;
-    while (classic_row_next(&row, &member)) {
-        mem_grow(record.members, &capacity, (size_t)record.members_count + 1);
-        struct group_metadata_value_member_metadata *to_member =
-            &record.members[record.members_count++];
-        struct_defaults(&group_metadata_value_member_metadata_table, to_member);
-        to_member->member_id = or_empty(member.id);
-        to_member->group_instance_id = member.instance_id;
-        to_member->client_id = or_empty(member.client_id);
-        to_member->client_host = or_empty(member.client_host);
-        to_member->rebalance_timeout = (int32_t)(member.rebalance_timeout_ns / ns_per_ms);
-        to_member->session_timeout = (int32_t)(member.session_timeout_ns / ns_per_ms);
-        to_member->subscription = or_empty(member.metadata);
-        to_member->assignment = or_empty(member.assignment);
-    }
-    record_add(to, KEY_GROUP_METADATA, &group_metadata_key_message, &record_key,
-        GROUP_METADATA_VERSION, value.data ? &group_metadata_value_message : NULL, &record);
-    mem_free(record.members);
+    (void)key;
+    return group_records_time_ms(value);
+}
+
+static void group_write(
+    void *context, struct bytes key, struct bytes value, uint16_t forms, struct view_records *to)
+{
+    group_records_write(broker_of(context), key, value, forms, to);
+}
+
+static uint16_t member_form(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    return member_records_form(broker_of(context), key);
+}
+
+static int64_t member_time(void *context, struct bytes key, struct bytes value)
+{
+    (void)value;
+    return member_records_time_ms(broker_of(context), key);
+}
+
+static void member_write(
+    void *context, struct bytes key, struct bytes value, uint16_t forms, struct view_records *to)
+{
+    member_records_write(broker_of(context), key, value, forms, to);
 }
 
 /* ---- transactions -------------------------------------------------------------------------- */
 
-static int64_t transaction_time(struct bytes value)
+static int64_t transaction_time(void *context, struct bytes key, struct bytes value)
 {
+    (void)context;
+    (void)key;
     struct transaction transaction = { 0 };
     transaction_init(&transaction, bytes_of("", 0));
     int64_t time_ms = transaction_decode(&transaction, value) == 0 ? transaction.now.update_ms : -1;
@@ -261,8 +238,9 @@ static void transaction_fill(const struct internal_topics *topics,
 }
 
 static void transaction_write(
-    void *context, struct bytes key, struct bytes value, struct view_records *to)
+    void *context, struct bytes key, struct bytes value, uint16_t forms, struct view_records *to)
 {
+    (void)forms;
     struct transaction transaction = { 0 };
     struct transaction_log_key record_key;
     struct transaction_log_value record;
@@ -274,7 +252,7 @@ static void transaction_write(
     if (good && value.data)
         transaction_fill(context, &transaction, &record);
     if (good)
-        record_add(to, KEY_TRANSACTION_LOG, &transaction_log_key_message, &record_key,
+        internal_record_add(to, KEY_TRANSACTION_LOG, &transaction_log_key_message, &record_key,
             TRANSACTION_LOG_VERSION, value.data ? &transaction_log_value_message : NULL, &record);
     if (good && value.data && record.transaction_partitions_count > 0)
         mem_free(record.transaction_partitions[0].partition_ids);
@@ -286,11 +264,12 @@ static void transaction_write(
 /* ---- the two topics ------------------------------------------------------------------------ */
 
 static const struct view_kind offsets_kinds[] = {
-    { STORE_OFFSET, offset_id, offset_time, offset_write },
-    { STORE_GROUP, whole_key, group_time, group_write },
+    { STORE_OFFSET, offset_id, NULL, offset_time, offset_write },
+    { STORE_GROUP, whole_key, group_form, group_time, group_write },
+    { STORE_GROUP_MEMBER, member_records_group, member_form, member_time, member_write },
 };
 static const struct view_kind transactions_kinds[] = {
-    { STORE_TRANSACTION, whole_key, transaction_time, transaction_write },
+    { STORE_TRANSACTION, whole_key, NULL, transaction_time, transaction_write },
 };
 
 /* As Kafka makes them. */

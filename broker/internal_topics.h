@@ -2,8 +2,9 @@
  * internal_topics.h - __consumer_offsets and __transaction_state: what the store holds of groups,
  * offsets and transactions, as views (view.h) with Kafka's own records, for tools that read them.
  *
- *     __consumer_offsets   STORE_OFFSET → OffsetCommit; STORE_GROUP → GroupMetadata of classic
- *                          groups. An offset of a topic that is gone is left out.
+ *     __consumer_offsets   STORE_OFFSET → OffsetCommit; STORE_GROUP and STORE_GROUP_MEMBER → the
+ *                          records of the group's kind (group_records.h). An offset of a topic that
+ *                          is gone is left out.
  *     __transaction_state  STORE_TRANSACTION → TransactionLog
  *
  * Clients read them as any topic and can't change them: a change, a deletion, a record or a

@@ -51,7 +51,7 @@ static void topics_free(struct share_member *member)
     member->topic_count = 0;
 }
 
-static void member_free(struct share_member *member)
+void share_member_done(struct share_member *member)
 {
     topics_free(member);
     mem_free(member->id);
@@ -60,6 +60,11 @@ static void member_free(struct share_member *member)
     mem_free(member->rack);
     mem_free(member->places);
     mem_free(member->next);
+}
+
+static void member_free(struct share_member *member)
+{
+    share_member_done(member);
     mem_free(member);
 }
 
@@ -520,16 +525,25 @@ static void share_saved(struct group *base)
         member_of(node)->changed = false;
 }
 
+int share_group_row_parse(struct bytes row, struct share_group_row *ret_row)
+{
+    struct cursor cursor = cursor_of(row);
+    uint8_t kind = cursor_u8(&cursor);
+    ret_row->epoch = cursor_i32(&cursor);
+    ret_row->state_since_ms = cursor_i64(&cursor);
+    return kind != GROUP_SHARE || ret_row->epoch < 0 || cursor.bad || cursor.left ? -EBADMSG : 0;
+}
+
 static int share_load(struct group *base, struct bytes row, int64_t now)
 {
     struct share_group *group = own(base);
-    struct cursor cursor = cursor_of(row);
+    struct share_group_row read;
+    int status = share_group_row_parse(row, &read);
     (void)now;
-    uint8_t kind = cursor_u8(&cursor);
-    group->epoch = cursor_i32(&cursor);
-    base->state_since_ms = cursor_i64(&cursor);
+    group->epoch = read.epoch;
+    base->state_since_ms = read.state_since_ms;
     group->changed = false;
-    return kind != GROUP_SHARE || group->epoch < 0 || cursor.bad || cursor.left ? -EBADMSG : 0;
+    return status;
 }
 
 static bool member_decode(struct share_member *member, struct cursor *cursor)
@@ -561,6 +575,12 @@ static bool member_decode(struct share_member *member, struct cursor *cursor)
     member->next = NULL;
     member->next_count = member->next_capacity = 0;
     return member->client_id && member->client_host && !cursor->bad && !cursor->left;
+}
+
+int share_member_row_parse(struct bytes row, struct share_member *ret_member)
+{
+    struct cursor cursor = cursor_of(row);
+    return member_decode(ret_member, &cursor) ? 0 : -EBADMSG;
 }
 
 static int share_load_member(struct group *base, struct bytes id, struct bytes row, int64_t now)

@@ -102,6 +102,18 @@ struct share_heartbeat_answer {
 void share_group_heartbeat(struct share_group *group, const struct share_heartbeat *heartbeat,
     int64_t now, struct share_heartbeat_answer *ret);
 
+/* What rows say, for those who only look (group_records.c). -EBADMSG: it can't be read. */
+struct share_group_row {
+    int32_t epoch;
+    int64_t state_since_ms;
+};
+int share_group_row_parse(struct bytes row, struct share_group_row *ret_row);
+/* Into a zeroed member, which is in no group and has no id; share_member_done must follow, also
+ * after an error. */
+int share_member_row_parse(struct bytes row, struct share_member *ret_member);
+/* Frees what it has, but not the member. */
+void share_member_done(struct share_member *member);
+
 struct share_member *share_group_member(const struct share_group *group, struct bytes id);
 
 #endif

@@ -28,6 +28,7 @@ struct view_entry {
     const struct store_entry *entry; /* NULL: a tombstone */
     uint32_t size;                   /* of key and value */
     uint16_t kind;                   /* index in the settings */
+    uint16_t forms;
 };
 
 struct view_tombstone {
@@ -114,11 +115,12 @@ static void tombstone_drop(struct view *view, struct view_tombstone *tombstone)
 }
 
 static void tombstone_put(struct view *view, struct view_partition *partition, uint16_t kind,
-    const struct store_change *change)
+    uint16_t forms, const struct store_change *change)
 {
     struct view_tombstone *tombstone = mem_zalloc(1, sizeof(*tombstone) + change->key.len);
-    tombstone->base =
-        (struct view_entry){ .lsn = change->lsn, .kind = kind, .size = (uint32_t)change->key.len };
+    tombstone->base = (struct view_entry){
+        .lsn = change->lsn, .kind = kind, .forms = forms, .size = (uint32_t)change->key.len
+    };
     tombstone->partition = partition->index;
     tombstone->deleted_ms = clock_wall_ms(view->doors->clock);
     tombstone->key_len = change->key.len;
@@ -151,6 +153,12 @@ static int kind_index(const struct view *view, uint16_t kind)
     return -1;
 }
 
+static uint16_t form_of(const struct view *view, int kind, const struct store_change *change)
+{
+    const struct view_kind *how = &view->settings->kinds[kind];
+    return how->form ? how->form(view->settings->context, change->key, change->value) : 0;
+}
+
 /* Into the index; NULL: nothing of ours. */
 static struct view_partition *change_apply(struct view *view, const struct store_change *change)
 {
@@ -163,15 +171,17 @@ static struct view_partition *change_apply(struct view *view, const struct store
     struct view_partition *partition =
         &view->partitions[view->settings->partition(id, view->settings->partitions)];
     struct view_entry *entry = change->before ? entry_take(partition, change->before) : NULL;
+    uint16_t forms = entry ? entry->forms : 0;
     if (!change->value.data) {
         mem_free(entry);
-        tombstone_put(view, partition, (uint16_t)kind, change);
+        tombstone_put(view, partition, (uint16_t)kind, forms, change);
     } else {
         if (!entry)
             entry = mem_alloc(sizeof(*entry));
         *entry = (struct view_entry){ .lsn = change->lsn,
             .entry = change->entry,
             .kind = (uint16_t)kind,
+            .forms = forms | form_of(view, kind, change),
             .size = (uint32_t)(change->key.len + change->value.len) };
         entry_put(partition, entry);
     }
@@ -222,12 +232,12 @@ static int64_t entry_write(struct view *view, const struct view_entry *entry)
     view->records.count = view->records.bytes.len = 0;
     if (entry->entry) {
         store_entry_get(entry->entry, &key, &value, &lsn);
-        kind->write(view->settings->context, key, value, &view->records);
-        return kind->time_ms(value);
+        kind->write(view->settings->context, key, value, entry->forms, &view->records);
+        return kind->time_ms(view->settings->context, key, value);
     }
     const struct view_tombstone *tombstone = container_of_const(entry, struct view_tombstone, base);
     kind->write(view->settings->context, bytes_of(tombstone->key, tombstone->key_len),
-        bytes_of(NULL, 0), &view->records);
+        bytes_of(NULL, 0), entry->forms, &view->records);
     return tombstone->deleted_ms;
 }
 
@@ -238,7 +248,7 @@ static int64_t entry_time_ms(const struct view *view, const struct view_entry *e
     if (!entry->entry)
         return container_of_const(entry, struct view_tombstone, base)->deleted_ms;
     store_entry_get(entry->entry, &key, &value, &lsn);
-    return view->settings->kinds[entry->kind].time_ms(value);
+    return view->settings->kinds[entry->kind].time_ms(view->settings->context, key, value);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */

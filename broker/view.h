@@ -49,11 +49,18 @@ struct view_kind {
     uint16_t kind; /* enum store_kind */
     /* What the partition is found by. Null: no key of this kind. */
     struct bytes (*id)(struct bytes key);
+    /* Which of several forms the entry's records have now, as a bit. Bits add up as long as the
+     * entry is there in this life, so that its key is enough for the tombstones of all that readers
+     * may have seen. NULL: there is one form only. */
+    uint16_t (*form)(void *context, struct bytes key, struct bytes value);
     /* Timestamp of the records. */
-    int64_t (*time_ms)(struct bytes value);
-    /* Adds the entry's records; a null value: their tombstones. At most VIEW_RECORDS_MAX, and never
-     * more than 64, which an entry has room for in offsets. */
-    void (*write)(void *context, struct bytes key, struct bytes value, struct view_records *to);
+    int64_t (*time_ms)(void *context, struct bytes key, struct bytes value);
+    /* Adds the entry's records; a null value: their tombstones, in all `forms`. At most
+     * VIEW_RECORDS_MAX, and never more than 64, which an entry has room for in offsets. While the
+     * entry stays as it is, records may come or go only in front of the others: the last one has
+     * the last offset. */
+    void (*write)(void *context, struct bytes key, struct bytes value, uint16_t forms,
+        struct view_records *to);
 };
 
 struct view_settings {
@@ -64,7 +71,7 @@ struct view_settings {
     const struct view_kind *kinds;
     size_t kind_count;
     int32_t (*partition)(struct bytes id, int32_t partitions);
-    void *context; /* of the kinds' write */
+    void *context; /* of the kinds' functions */
 };
 
 struct view;

@@ -9,6 +9,7 @@
 
 #include "broker/coordinator.h"
 #include "broker/internal_topics.h"
+#include "broker/shares.h"
 #include "broker/transaction_coordinator.h"
 #include "broker/view.h"
 #include "protocol/base/mem.h"
@@ -174,6 +175,189 @@ static void say_transaction(struct out *to, const struct record_view *record, st
     }
 }
 
+static void say_text(struct out *to, const char *what, struct bytes text)
+{
+    if (!text.data)
+        text = bytes_text("-");
+    out_printf(to, "%s%.*s", what, (int)text.len, (const char *)text.data);
+}
+
+static void say_partitions(struct out *to, const struct uuid *topic, const int32_t *partitions,
+    int32_t count, const int32_t *epochs)
+{
+    const struct topic *known = storage_topic_by_id(world.broker->storage, topic);
+    out_printf(to, " %s", known ? known->name : "?");
+    for (int32_t i = 0; i < count; i++) {
+        out_printf(to, "%c%d", i ? ',' : ':', partitions[i]);
+        if (epochs)
+            out_printf(to, "@%d", epochs[i]);
+    }
+}
+
+static void say_names(struct out *to, const struct bytes *names, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        say_text(to, i ? "," : " ", names[i]);
+}
+
+/* Values of groups and members of the newer kinds, by the type of their key. */
+static void say_consumer_metadata(struct out *to, struct reader *reader)
+{
+    struct consumer_group_metadata_value value;
+    decode(&consumer_group_metadata_value_message, 0, reader, &value);
+    out_printf(to, "epoch %d%s", value.epoch, value.metadata_hash ? " hashed" : "");
+}
+
+static void say_consumer_member(struct out *to, struct reader *reader)
+{
+    struct consumer_group_member_metadata_value value;
+    decode(&consumer_group_member_metadata_value_message, 0, reader, &value);
+    say_text(to, "", value.client_id);
+    say_text(to, " ", value.client_host);
+    say_text(to, " instance ", value.instance_id);
+    say_text(to, " rack ", value.rack_id);
+    say_text(to, " assignor ", value.server_assignor);
+    say_text(to, " regex ", value.subscribed_topic_regex);
+    out_printf(to, " timeout %d wants", value.rebalance_timeout_ms);
+    say_names(to, value.subscribed_topic_names, value.subscribed_topic_names_count);
+    if (value.classic_member_metadata)
+        out_printf(to, " session %d protocols %d",
+            value.classic_member_metadata->session_timeout_ms,
+            value.classic_member_metadata->supported_protocols_count);
+}
+
+static void say_target_metadata(struct out *to, struct reader *reader)
+{
+    struct consumer_group_target_assignment_metadata_value value;
+    decode(&consumer_group_target_assignment_metadata_value_message, 0, reader, &value);
+    out_printf(to, "epoch %d", value.assignment_epoch);
+    cr_assert_eq(value.assignment_timestamp, 0);
+}
+
+static void say_target_member(struct out *to, struct reader *reader)
+{
+    struct consumer_group_target_assignment_member_value value;
+    decode(&consumer_group_target_assignment_member_value_message, 0, reader, &value);
+    out_text(to, "is to have");
+    for (int32_t i = 0; i < value.topic_partitions_count; i++)
+        say_partitions(to, &value.topic_partitions[i].topic_id,
+            value.topic_partitions[i].partitions, value.topic_partitions[i].partitions_count, NULL);
+}
+
+static void say_consumer_current(struct out *to, struct reader *reader)
+{
+    struct consumer_group_current_member_assignment_value value;
+    decode(&consumer_group_current_member_assignment_value_message, 0, reader, &value);
+    out_printf(to, "epoch %d after %d state %d has", value.member_epoch,
+        value.previous_member_epoch, value.state);
+    for (int32_t i = 0; i < value.assigned_partitions_count; i++)
+        say_partitions(to, &value.assigned_partitions[i].topic_id,
+            value.assigned_partitions[i].partitions, value.assigned_partitions[i].partitions_count,
+            value.assigned_partitions[i].assignment_epochs);
+    out_text(to, " gives");
+    for (int32_t i = 0; i < value.partitions_pending_revocation_count; i++)
+        say_partitions(to, &value.partitions_pending_revocation[i].topic_id,
+            value.partitions_pending_revocation[i].partitions,
+            value.partitions_pending_revocation[i].partitions_count, NULL);
+}
+
+static void say_regex(struct out *to, struct reader *reader)
+{
+    struct consumer_group_regular_expression_value value;
+    decode(&consumer_group_regular_expression_value_message, 0, reader, &value);
+    out_text(to, "matches");
+    say_names(to, value.topics, value.topics_count);
+}
+
+static void say_share_member(struct out *to, struct reader *reader)
+{
+    struct share_group_member_metadata_value value;
+    decode(&share_group_member_metadata_value_message, 0, reader, &value);
+    say_text(to, "", value.client_id);
+    say_text(to, " ", value.client_host);
+    say_text(to, " rack ", value.rack_id);
+    out_text(to, " wants");
+    say_names(to, value.subscribed_topic_names, value.subscribed_topic_names_count);
+}
+
+static void say_share_metadata(struct out *to, struct reader *reader)
+{
+    struct share_group_metadata_value value;
+    decode(&share_group_metadata_value_message, 0, reader, &value);
+    out_printf(to, "epoch %d", value.epoch);
+}
+
+static void say_share_current(struct out *to, struct reader *reader)
+{
+    struct share_group_current_member_assignment_value value;
+    decode(&share_group_current_member_assignment_value_message, 0, reader, &value);
+    out_printf(to, "epoch %d after %d state %d has", value.member_epoch,
+        value.previous_member_epoch, value.state);
+    for (int32_t i = 0; i < value.assigned_partitions_count; i++)
+        say_partitions(to, &value.assigned_partitions[i].topic_id,
+            value.assigned_partitions[i].partitions, value.assigned_partitions[i].partitions_count,
+            NULL);
+}
+
+static void say_share_state(struct out *to, struct reader *reader)
+{
+    struct share_group_state_partition_metadata_value value;
+    decode(&share_group_state_partition_metadata_value_message, 0, reader, &value);
+    cr_assert_eq(value.initializing_topics_count + value.deleting_topics_count, 0);
+    out_text(to, "reads");
+    for (int32_t i = 0; i < value.initialized_topics_count; i++) {
+        say_text(to, " ", value.initialized_topics[i].topic_name);
+        say_partitions(to, &value.initialized_topics[i].topic_id,
+            value.initialized_topics[i].partitions, value.initialized_topics[i].partitions_count,
+            NULL);
+    }
+}
+
+static const struct {
+    const char *name;
+    int fields; /* of the key: 1 or 2 texts */
+    void (*say)(struct out *to, struct reader *reader);
+} newer[] = {
+    [3] = { "consumer", 1, say_consumer_metadata },
+    [5] = { "consumer-member", 2, say_consumer_member },
+    [6] = { "consumer-target", 1, say_target_metadata },
+    [7] = { "consumer-target-member", 2, say_target_member },
+    [8] = { "consumer-current", 2, say_consumer_current },
+    [10] = { "share-member", 2, say_share_member },
+    [11] = { "share", 1, say_share_metadata },
+    [12] = { "share-target", 1, say_target_metadata },
+    [13] = { "share-target-member", 2, say_target_member },
+    [14] = { "share-current", 2, say_share_current },
+    [15] = { "share-state", 1, say_share_state },
+    [16] = { "consumer-regex", 2, say_regex },
+};
+
+static void say_newer(
+    struct out *to, const struct record_view *record, int16_t type, struct reader *key)
+{
+    int16_t version;
+    cr_assert(type > 0 && (size_t)type < sizeof(newer) / sizeof(newer[0]) && newer[type].name,
+        "type %d", type);
+    out_text(to, newer[type].name);
+    if (newer[type].fields == 1) {
+        struct consumer_group_metadata_key group;
+        decode(&consumer_group_metadata_key_message, 0, key, &group);
+        say_text(to, " ", group.group_id);
+    } else {
+        struct consumer_group_member_metadata_key member;
+        decode(&consumer_group_member_metadata_key_message, 0, key, &member);
+        say_text(to, " ", member.group_id);
+        say_text(to, " ", member.member_id);
+    }
+    if (!record->value.data)
+        return;
+    struct reader reader = prefixed(record->value, &version);
+    cr_assert_eq(version, 0);
+    cr_assert_gt(record->timestamp, 0);
+    out_text(to, " = ");
+    newer[type].say(to, &reader);
+}
+
 static void say(struct out *to, const struct record_view *record, bool transactions)
 {
     int16_t type;
@@ -182,8 +366,10 @@ static void say(struct out *to, const struct record_view *record, bool transacti
         say_transaction(to, record, &key);
     else if (type == 1)
         say_offset(to, record, &key);
-    else
+    else if (type == 2)
         say_group(to, record, &key);
+    else
+        say_newer(to, record, type, &key);
     out_text(to, record->value.data ? "\n" : " is gone\n");
 }
 
@@ -345,6 +531,194 @@ TEST(internal_topics, a_group_is_there_with_its_members)
     again(true);
     expect(OFFSETS, place("g"),
         "group g = consumer generation 1 range [me /127.0.0.1 7000/6000 5 3 leads]\n");
+    world_close(&world);
+}
+
+/* ---- groups of the newer kinds -------------------------------------------------------------- */
+
+/* One heartbeat; a regex NULL: none, and the topic t by its name. */
+static int32_t consumer_beat(
+    const char *group, const char *member, int32_t epoch, const char *regex)
+{
+    struct consumer_group_heartbeat_request request;
+    struct bytes name = bytes_text("t");
+    codec_defaults(&consumer_group_heartbeat_request_message, &request);
+    request.group_id = bytes_text(group);
+    request.member_id = bytes_text(member);
+    request.member_epoch = epoch;
+    if (epoch == 0) {
+        request.rebalance_timeout_ms = 5000;
+        request.subscribed_topic_names = &name;
+        request.subscribed_topic_names_count = regex ? 0 : 1;
+        request.topic_partitions_count = 0;
+        request.rack_id = bytes_text("r");
+    }
+    if (epoch == 0 && regex)
+        request.subscribed_topic_regex = bytes_text(regex);
+    struct consumer_group_heartbeat_response *answer =
+        client_call(client, API_CONSUMER_GROUP_HEARTBEAT, 1, &request);
+    cr_assert_eq(answer->error_code, 0, "%d", answer->error_code);
+    return answer->member_epoch;
+}
+
+static void share_beat(const char *group, const char *member, int32_t epoch)
+{
+    struct share_group_heartbeat_request request;
+    struct bytes name = bytes_text("t");
+    codec_defaults(&share_group_heartbeat_request_message, &request);
+    request.group_id = bytes_text(group);
+    request.member_id = bytes_text(member);
+    request.member_epoch = epoch;
+    if (epoch == 0) {
+        request.subscribed_topic_names = &name;
+        request.subscribed_topic_names_count = 1;
+    }
+    struct share_group_heartbeat_response *answer =
+        client_call(client, API_SHARE_GROUP_HEARTBEAT, 1, &request);
+    cr_assert_eq(answer->error_code, 0, "%d", answer->error_code);
+}
+
+#define CONSUMER_GROUP(epoch)                                                                      \
+    "consumer g = epoch " epoch " hashed\n"                                                        \
+    "consumer-target g = epoch " epoch "\n"
+#define CONSUMER_MEMBER                                                                            \
+    "consumer-member g a = me /127.0.0.1 instance - rack r assignor - regex - timeout 5000 "       \
+    "wants t\n"
+
+TEST(internal_topics, a_consumer_group_is_there_with_its_members)
+{
+    begin();
+    client->id = "me";
+    (void)consumer_beat("g", "a", 0, NULL);
+    expect(OFFSETS, place("g"),
+        CONSUMER_GROUP("2") CONSUMER_MEMBER
+        "consumer-target-member g a = is to have t:0,1,2,3\n"
+        "consumer-current g a = epoch 2 after 0 state 0 has t:0@2,1@2,2@2,3@2 gives\n");
+    (void)consumer_beat("g", "b", 0, NULL);
+    world_run(&world, 2000); /* group.consumer.assignment.interval.ms */
+    (void)consumer_beat("g", "b", 2, NULL);
+    (void)consumer_beat("g", "a", 2, NULL);
+    struct seen seen = { 0 };
+    (void)read_on(&seen, OFFSETS, place("g"));
+    out_bytes(&seen.text, "", 1);
+    const char *text = (const char *)seen.text.data;
+    cr_assert(strstr(text, CONSUMER_GROUP("3")), "%s", text);
+    static const char gets[] = "consumer-target-member g b = is to have ";
+    const char *to_get = strstr(text, gets);
+    cr_assert(to_get, "%s", text);
+    to_get += sizeof(gets) - 1;
+    cr_assert_eq(strcspn(to_get, "\n"), strlen("t:0,1"), "two of four: %s", text);
+    const char *gives = strstr(text, "consumer-current g a = epoch 2 after 2 state 1 has t:");
+    cr_assert(gives, "%s", text);
+    gives = strstr(gives, " gives ");
+    cr_assert(gives, "%s", text);
+    cr_assert_eq(strncmp(gives + strlen(" gives "), to_get, strlen("t:0,1\n")), 0, "%s", text);
+    cr_assert(
+        strstr(text, "consumer-current g b = epoch 3 after 2 state 2 has gives\n"), "%s", text);
+    again(true);
+    expect(OFFSETS, place("g"), text);
+    out_done(&seen.text);
+    world_close(&world);
+}
+
+TEST(internal_topics, what_is_gone_of_a_consumer_group_has_its_own_tombstones)
+{
+    begin();
+    client->id = "me";
+    (void)consumer_beat("g", "a", 0, NULL);
+    (void)consumer_beat("g", "a", -1, NULL);
+    expect(OFFSETS, place("g"),
+        "consumer g = epoch 3\nconsumer-target g = epoch 2\n"
+        "consumer-current g a is gone\n"
+        "consumer-target-member g a is gone\n"
+        "consumer-member g a is gone\n");
+    again(true);
+    expect(OFFSETS, place("g"), "consumer g = epoch 3\nconsumer-target g = epoch 2\n");
+    drop_group("g");
+    expect(OFFSETS, place("g"), "consumer-target g is gone\nconsumer g is gone\n");
+    world_close(&world);
+}
+
+TEST(internal_topics, an_expression_is_there_with_what_it_matches)
+{
+    begin();
+    client->id = "me";
+    client_create_topic(client, "t2", 1, NULL);
+    client_create_topic(client, "u", 1, NULL);
+    (void)consumer_beat("g", "a", 0, "t.*");
+    struct seen seen = { 0 };
+    (void)read_on(&seen, OFFSETS, place("g"));
+    out_bytes(&seen.text, "", 1);
+    const char *text = (const char *)seen.text.data;
+    cr_assert(
+        strstr(text, "\nconsumer-regex g t.* = matches t,t2\nconsumer-member g a = "), "%s", text);
+    cr_assert(strstr(text, " regex t.* timeout 5000 wants\n"), "%s", text);
+    out_done(&seen.text);
+    again(true);
+    struct seen later = { 0 };
+    (void)read_on(&later, OFFSETS, place("g"));
+    out_bytes(&later.text, "", 1);
+    text = (const char *)later.text.data;
+    cr_assert(!strstr(text, "consumer-regex"), "nobody has looked in this life: %s", text);
+    cr_assert_eq(later.offset, seen.offset, "the others are where they were");
+    out_done(&later.text);
+    world_close(&world);
+}
+
+#define SHARE_GROUP "share g = epoch 1\nshare-target g = epoch 1\n"
+#define SHARE_MEMBER                                                                               \
+    "share-member g a = me /127.0.0.1 rack - wants t\n"                                            \
+    "share-target-member g a = is to have t:0,1,2,3\n"                                             \
+    "share-current g a = epoch 1 after 0 state 0 has t:0,1,2,3\n"
+
+TEST(internal_topics, a_share_group_is_there_with_its_members)
+{
+    begin();
+    client->id = "me";
+    share_beat("g", "a", 0);
+    expect(OFFSETS, place("g"), SHARE_GROUP SHARE_MEMBER);
+    struct unit unit;
+    struct uuid id = client_topic_id(client, "t");
+    unit_init(&unit, unit_done);
+    shares_move(&unit, bytes_text("g"), &id, 3, 0);
+    shares_move(&unit, bytes_text("g"), &id, 1, 0);
+    cr_assert_eq(log_commit(world.broker->storage, &unit), 0);
+    world_run(&world, 1000);
+    again(true);
+    expect(OFFSETS, place("g"), "share-state g = reads t t:1,3\n" SHARE_GROUP SHARE_MEMBER);
+    share_beat("g", "a", -1);
+    expect(OFFSETS, place("g"),
+        "share-state g = reads t t:1,3\n"
+        "share g = epoch 2\nshare-target g = epoch 2\n"
+        "share-current g a is gone\n"
+        "share-target-member g a is gone\n"
+        "share-member g a is gone\n");
+    again(false);
+    drop_group("g");
+    expect(OFFSETS, place("g"), "share-state g is gone\nshare-target g is gone\nshare g is gone\n");
+    world_close(&world);
+}
+
+/* Who reads on sees the end of the records of the kind that it was. */
+TEST(internal_topics, a_group_that_changes_its_kind_leaves_tombstones_of_the_old)
+{
+    begin();
+    client->id = "me";
+    (void)consumer_beat("g", "a", 0, NULL);
+    (void)consumer_beat("g", "a", -1, NULL);
+    struct seen seen = { 0 };
+    (void)read_on(&seen, OFFSETS, place("g"));
+    seen.text.len = 0;
+    join_and_sync("g");
+    (void)read_on(&seen, OFFSETS, place("g"));
+    out_bytes(&seen.text, "", 1);
+    cr_assert_str_eq((const char *)seen.text.data,
+        "consumer-target g is gone\nconsumer g is gone\n"
+        "group g = consumer generation 1 range [me /127.0.0.1 7000/6000 5 3 leads]\n");
+    again(true);
+    expect(OFFSETS, place("g"),
+        "group g = consumer generation 1 range [me /127.0.0.1 7000/6000 5 3 leads]\n");
+    out_done(&seen.text);
     world_close(&world);
 }
 

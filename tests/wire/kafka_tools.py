@@ -1,7 +1,7 @@
 """kafka_tools.py - Kafka's own command line tools, asked of this broker; beside those of clients.py and admin_tools.py.
 
 KAFKA_LIBS is a directory with the jars of Apache Kafka 4; without it, or without java, all is skipped. One JVM at
-a time.
+a time, but for the test that needs members.
 """
 
 import glob
@@ -9,14 +9,17 @@ import json
 import os
 import re
 import shutil
+import signal
 
 import groups
 import harness
+import streams
 
 LIBS = os.environ.get("KAFKA_LIBS", "")
 JAVA = ["nice", "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
         f"{LIBS}/*"]
 SETTINGS = {"node.id": 1, "group.initial.rebalance.delay.ms": 0}
+OFFSET_COMMIT = 1
 _shared = None
 
 
@@ -111,16 +114,36 @@ def test_consumer_group_command_with_members():
     assert member.end() == 0
 
 
-def internal_records(formatter, topic="__consumer_offsets"):
-    """{key as JSON: value} as Kafka's console consumer prints the whole topic."""
-    said = tool("consumer.ConsoleConsumer", "--topic", topic, "--from-beginning", "--timeout-ms", "4000",
-                "--formatter", f"org.apache.kafka.tools.consumer.{formatter}", check=False)
-    found, at = {}, said.find("{")
+def internal_rows(words):
+    """[(key, value)] of what Kafka's console consumer prints."""
+    said = harness.run(words, timeout_s=90, check=False).stdout.decode()
+    found, at = [], said.find("{")
     while at >= 0:
         row, length = json.JSONDecoder().raw_decode(said[at:])
-        found[json.dumps(row["key"]["data"], sort_keys=True)] = row["value"]
+        found.append((row["key"], row["value"]))
         at = said.find("{", at + length)
     return found
+
+
+def internal_words(formatter, topic="__consumer_offsets"):
+    return tool_words("consumer.ConsoleConsumer", "--topic", topic, "--from-beginning", "--timeout-ms", "4000",
+                      "--formatter", formatter)
+
+
+def internal_records(formatter, topic="__consumer_offsets"):
+    """{key as JSON: value} of the whole topic."""
+    rows = internal_rows(internal_words(f"org.apache.kafka.tools.consumer.{formatter}", topic))
+    return {json.dumps(key["data"], sort_keys=True): value for key, value in rows}
+
+
+def group_records(group):
+    """{(type, member): value}, the newest of each, of one group in __consumer_offsets; member "": the group."""
+    words = internal_words("GroupRecords")
+    program = streams.program(broker().directory, "GroupRecords")
+    words[words.index("-cp") + 1] = program[program.index("-cp") + 1]
+    return {(key["type"], key["data"].get("memberId", "")): value and value["data"]
+            for key, value in internal_rows(words) if group in (key["data"].get("groupId"), key["data"].get("group"))
+            and key["type"] != OFFSET_COMMIT}
 
 
 def view_ends(topic="__consumer_offsets"):
@@ -184,6 +207,57 @@ def test_internal_topics():
     said = tool("TopicCommand", "--describe", "--topic", "__consumer_offsets")
     assert "PartitionCount: 50" in said and "cleanup.policy=compact" in said, said
     assert "keeps this topic itself" in tool("TopicCommand", "--delete", "--topic", "__consumer_offsets", check=False)
+
+
+def test_internal_topics_of_newer_groups():
+    """Java members of a consumer group and of a share group are in __consumer_offsets as Kafka's coordinator reads it."""
+    if not isinstance(broker(), harness.Broker):
+        raise harness.Skip("needs a directory of its own")
+    topic, group, queue = filled(2, [str(n) for n in range(20)]), harness.unique("group"), harness.unique("queue")
+    client = groups.Client(broker(), tool_words("VerifiableConsumer", "--topic", topic, "--group-id", group,
+                                                "--reset-policy", "earliest", "--group-protocol", "consumer"))
+    sharer = groups.Client(broker(), tool_words("VerifiableShareConsumer", "--topic", topic, "--group-id", queue,
+                                                "--offset-reset-strategy", "earliest"))
+    harness.wait_until(lambda: '"records_consumed"' in "".join(client.lines()), 60, "the consumer reads")
+    harness.wait_until(lambda: '"offsets_acknowledged"' in "".join(sharer.lines()), 60, "the share consumer reads")
+    described = tool("TopicCommand", "--describe", "--topic", topic)
+    topic_id = re.search(r"TopicId: (\S+)", described).group(1)
+
+    rows = group_records(group)
+    member = next(member for type, member in rows if member)
+    assert set(rows) == {(3, ""), (6, ""), (5, member), (7, member), (8, member)}, rows
+    epoch = rows[3, ""]["epoch"]
+    assert epoch > 0 and rows[6, ""]["assignmentEpoch"] == epoch, rows
+    assert rows[5, member]["subscribedTopicNames"] == [topic], rows
+    assert rows[5, member]["clientHost"] == "/127.0.0.1" and rows[5, member]["clientId"], rows
+    assert rows[5, member]["rebalanceTimeoutMs"] > 0 and rows[5, member]["instanceId"] is None, rows
+    assert rows[7, member] == {"topicPartitions": [{"topicId": topic_id, "partitions": [0, 1]}]}, rows
+    assert rows[8, member]["memberEpoch"] == epoch and rows[8, member]["state"] == 0, rows
+    owned = rows[8, member]["assignedPartitions"]
+    assert [(row["topicId"], row["partitions"]) for row in owned] == [(topic_id, [0, 1])], rows
+    assert owned[0]["assignmentEpochs"] == [epoch, epoch] and not rows[8, member]["partitionsPendingRevocation"], rows
+
+    rows = {(key["type"], key["data"].get("memberId", "")): value["data"] for key, value in internal_rows(
+        internal_words("org.apache.kafka.tools.consumer.ShareGroupMessageFormatter")) if key["data"]["groupId"] == queue}
+    member = next(member for type, member in rows if member)
+    assert set(rows) == {(11, ""), (12, ""), (15, ""), (10, member), (13, member), (14, member)}, rows
+    epoch = rows[11, ""]["epoch"]
+    assert epoch > 0 and rows[12, ""]["assignmentEpoch"] == epoch == rows[14, member]["memberEpoch"], rows
+    assert rows[10, member]["subscribedTopicNames"] == [topic], rows
+    assert rows[13, member] == {"topicPartitions": [{"topicId": topic_id, "partitions": [0, 1]}]}, rows
+    assert rows[14, member]["assignedPartitions"] == rows[13, member]["topicPartitions"], rows
+    assert rows[15, ""]["initializedTopics"] == [
+        {"topicId": topic_id, "topicName": topic, "partitions": [0, 1]}], rows
+
+    for process in (client, sharer):
+        process.process.send_signal(signal.SIGTERM)
+        process.process.wait(30)
+    tool("consumer.group.ConsumerGroupCommand", "--group", group, "--delete")
+    tool("consumer.group.ShareGroupCommand", "--group", queue, "--delete")
+    rows = group_records(group)
+    assert {type for type, _ in rows} == {3, 5, 6, 7, 8} and not any(rows.values()), rows
+    rows = group_records(queue)
+    assert {type for type, _ in rows} == {10, 11, 12, 13, 14, 15} and not any(rows.values()), rows
 
 
 def test_transaction_state():
