@@ -490,7 +490,7 @@ TEST(internal_topics, each_change_takes_the_place_of_the_one_before)
     world_close(&world);
 }
 
-static void join_and_sync(const char *group)
+static void join_and_sync_as(const char *group, struct bytes metadata, struct bytes given)
 {
     struct join_group_request request;
     struct join_group_request_protocol protocol;
@@ -499,7 +499,7 @@ static void join_and_sync(const char *group)
     codec_defaults(&join_group_request_message, &request);
     struct_defaults(&join_group_request_protocol_table, &protocol);
     protocol.name = bytes_text("range");
-    protocol.metadata = bytes_text("12345");
+    protocol.metadata = metadata;
     request.group_id = bytes_text(group);
     request.session_timeout_ms = 6000;
     request.rebalance_timeout_ms = 7000;
@@ -511,7 +511,7 @@ static void join_and_sync(const char *group)
     codec_defaults(&sync_group_request_message, &sync);
     struct_defaults(&sync_group_request_assignment_table, &assignment);
     assignment.member_id = joined->member_id;
-    assignment.assignment = bytes_text("123");
+    assignment.assignment = given;
     sync.group_id = bytes_text(group);
     sync.generation_id = joined->generation_id;
     sync.member_id = joined->member_id;
@@ -519,6 +519,11 @@ static void join_and_sync(const char *group)
     sync.assignments_count = 1;
     struct sync_group_response *synced = client_call(client, API_SYNC_GROUP, 3, &sync);
     cr_assert_eq(synced->error_code, 0);
+}
+
+static void join_and_sync(const char *group)
+{
+    join_and_sync_as(group, bytes_text("12345"), bytes_text("123"));
 }
 
 TEST(internal_topics, a_group_is_there_with_its_members)
@@ -719,6 +724,50 @@ TEST(internal_topics, a_group_that_changes_its_kind_leaves_tombstones_of_the_old
     expect(OFFSETS, place("g"),
         "group g = consumer generation 1 range [me /127.0.0.1 7000/6000 5 3 leads]\n");
     out_done(&seen.text);
+    world_close(&world);
+}
+
+TEST(internal_topics, a_member_of_both_protocols_is_there_with_what_it_said_in_each)
+{
+    static const uint8_t wants_t[] = { 0, 0, 0, 0, 0, 1, 0, 1, 't', 255, 255, 255, 255 };
+    static const uint8_t has_0[] = { 0, 0, 0, 0, 0, 1, 0, 1, 't', 0, 0, 0, 1, 0, 0, 0, 0, 255, 255,
+        255, 255 };
+    begin();
+    client->id = "me";
+    join_and_sync_as("g", bytes_of(wants_t, sizeof(wants_t)), bytes_of(has_0, sizeof(has_0)));
+    (void)consumer_beat("g", "b", 0, NULL);
+    struct seen seen = { 0 };
+    (void)read_on(&seen, OFFSETS, place("g"));
+    out_bytes(&seen.text, "", 1);
+    const char *text = (const char *)seen.text.data;
+    cr_assert_eq(strncmp(text, "group g is gone\nconsumer g = epoch ", 35), 0, "%s", text);
+    cr_assert(strstr(text, " regex - timeout 7000 wants t session 6000 protocols 1\n"), "%s", text);
+    cr_assert(strstr(text, " = epoch 1 after 1 state 0 has t:0@0 gives\n"), "%s", text);
+    out_done(&seen.text);
+    world_close(&world);
+}
+
+TEST(internal_topics, rows_that_can_not_be_read_are_left_out)
+{
+    static const char *const rows[] = { "", "\1", "\2", "\3", "\4", "\2\1garbage" };
+    begin();
+    struct unit unit;
+    unit_init(&unit, unit_done);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char name[2] = { (char)('a' + i), 0 };
+        uint8_t member[] = { 0, 1, (uint8_t)('a' + i), 'm' };
+        unit_put(&unit, STORE_GROUP, bytes_text(name), bytes_text(rows[i]));
+        unit_put(&unit, STORE_GROUP_MEMBER, bytes_of(member, sizeof(member)), bytes_text(rows[i]));
+    }
+    unit_put(&unit, STORE_GROUP_MEMBER, bytes_of("\0\1z", 3), bytes_text("no member's key"));
+    unit_put(&unit, STORE_GROUP_MEMBER, bytes_of("\0\1zm", 4), bytes_text("no group"));
+    cr_assert_eq(log_commit(world.broker->storage, &unit), 0);
+    world_run(&world, 1000);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char name[2] = { (char)('a' + i), 0 };
+        expect(OFFSETS, place(name), "");
+    }
+    expect(OFFSETS, place("z"), "");
     world_close(&world);
 }
 

@@ -210,7 +210,7 @@ def test_internal_topics():
 
 
 def test_internal_topics_of_newer_groups():
-    """Java members of a consumer group and of a share group are in __consumer_offsets as Kafka's coordinator reads it."""
+    """Java members of a consumer group and of a share group as the code of Kafka's coordinator reads them."""
     if not isinstance(broker(), harness.Broker):
         raise harness.Skip("needs a directory of its own")
     topic, group, queue = filled(2, [str(n) for n in range(20)]), harness.unique("group"), harness.unique("queue")
@@ -237,8 +237,9 @@ def test_internal_topics_of_newer_groups():
     assert [(row["topicId"], row["partitions"]) for row in owned] == [(topic_id, [0, 1])], rows
     assert owned[0]["assignmentEpochs"] == [epoch, epoch] and not rows[8, member]["partitionsPendingRevocation"], rows
 
-    rows = {(key["type"], key["data"].get("memberId", "")): value["data"] for key, value in internal_rows(
-        internal_words("org.apache.kafka.tools.consumer.ShareGroupMessageFormatter")) if key["data"]["groupId"] == queue}
+    words = internal_words("org.apache.kafka.tools.consumer.ShareGroupMessageFormatter")
+    rows = {(key["type"], key["data"].get("memberId", "")): value["data"] for key, value in internal_rows(words)
+            if key["data"]["groupId"] == queue}
     member = next(member for type, member in rows if member)
     assert set(rows) == {(11, ""), (12, ""), (15, ""), (10, member), (13, member), (14, member)}, rows
     epoch = rows[11, ""]["epoch"]
