@@ -2,17 +2,17 @@
  * group_records.h - the rows of groups and of their members as Kafka's records in
  * __consumer_offsets (internal_topics.h): three kinds of groups, each with records of its own.
  *
- *   row of       classic             consumer (KIP-848)              share (KIP-932)
- *   the group    GroupMetadata (2)   ConsumerGroupMetadata (3),      ShareGroupMetadata (11),
- *                                    ...TargetAssignmentMetadata (6) ...TargetAssignmentMetadata
- *                                                                    (12),
- *                                                                    ...StatePartitionMetadata (15)
- *   a member     -                   ...MemberMetadata (5),          ...MemberMetadata (10),
- *                                    ...TargetAssignmentMember (7),  ...TargetAssignmentMember
- * (13),
- *                                    ...CurrentMemberAssignment (8), ...CurrentMemberAssignment
- * (14)
- *                                    ...RegularExpression (16)
+ *   row of      classic            consumer (KIP-848)          share (KIP-932)
+ *   the group   GroupMetadata (2)  Metadata (3)                Metadata (11)
+ *                                  TargetAssignmentMetadata    TargetAssignmentMetadata (12)
+ *                                  (6)                         StatePartitionMetadata (15)
+ *   a member    -                  MemberMetadata (5)          MemberMetadata (10)
+ *                                  TargetAssignmentMember (7)  TargetAssignmentMember (13)
+ *                                  CurrentMemberAssignment     CurrentMemberAssignment (14)
+ *                                  (8)
+ *                                  RegularExpression (16)
+ *
+ * (with ConsumerGroup or ShareGroup in front, but for the classic one.)
  *
  * Where our rows know less than Kafka's records:
  * - 15 tells what the group has at the time of reading; a change of that is no news to a reader who
