@@ -12,6 +12,7 @@
 #include "protocol/batch.h"
 #include "protocol/record.h"
 #include "tests/sim/life.h"
+#include "tests/sim/reading.h"
 
 enum {
     KEYS_FEW = 12,
@@ -299,52 +300,38 @@ static void do_raise(struct world *w, struct log *log)
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-struct reading {
-    struct log_read read;
-    int status;
-    bool done;
-};
-
-static void reading_done(struct log_read *read, int status)
+static bool reading_turn(void *context)
 {
-    struct reading *reading = container_of(read, struct reading, read);
-    reading->status = status;
-    reading->done = true;
+    struct world *w = context;
+    if (is_over(w))
+        return false;
+    storage_turn(w->storage);
+    if (!sim_step(&w->sim))
+        fail(w, "a cold read never ends");
+    return true;
 }
 
 /* The caller's buffer, or NULL: an injected error, or the life is over. */
 static struct buffer *read_at(struct world *w, struct log *log, int64_t from, size_t max)
 {
-    struct reading reading = { .read = { .log = log,
-                                   .offset = from,
-                                   .end_offset = log->high_watermark,
-                                   .max_bytes = max,
-                                   .at_least_one = true,
-                                   .done = reading_done } };
-    reading.status = log_read(w->storage, &reading.read);
-    if (reading.status == -EINPROGRESS) {
-        for (int i = 0; !reading.done && !is_over(w); i++) {
-            storage_turn(w->storage);
-            if (i > STUCK_STEPS || !sim_step(&w->sim))
-                fail(w, "a cold read never ends");
-        }
-        if (!reading.done) {
-            log_read_cancel(&reading.read);
-            return NULL;
-        }
-    }
-    w->totals->reads++;
-    if (reading.status == -EIO && (w->sim.counts.read_errors || w->sim.dead))
+    struct buffer *buffer;
+    int status = reading_run(w->storage, log, from, max, reading_turn, w, &buffer);
+    if (status == -ETIMEDOUT)
+        fail(w, "a cold read never ends");
+    if (status == -ECANCELED)
         return NULL;
-    if (reading.status == -EBADMSG && w->damaged) {
+    w->totals->reads++;
+    if (status == -EIO && (w->sim.counts.read_errors || w->sim.dead))
+        return NULL;
+    if (status == -EBADMSG && w->damaged) {
         w->totals->damage_seen++;
         return NULL;
     }
-    if (reading.status < 0)
-        fail(w, "read at %" PRId64 ": %s", from, strerror(-reading.status));
-    if (!reading.read.buffer)
+    if (status < 0)
+        fail(w, "read at %" PRId64 ": %s", from, strerror(-status));
+    if (!buffer)
         fail(w, "nothing at %" PRId64 ", visible is %" PRId64, from, log->high_watermark);
-    return reading.read.buffer;
+    return buffer;
 }
 
 static void record_check(

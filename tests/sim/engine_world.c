@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "protocol/base/mem.h"
+#include "tests/sim/reading.h"
 
 enum { TURNS_MAX = 2000000, SETTINGS_MAX = 16 };
 
@@ -310,17 +311,10 @@ static void text_of_buffer(
     }
 }
 
-struct reading {
-    struct log_read read;
-    bool done;
-    int status;
-};
-
-static void reading_done(struct log_read *read, int status)
+static bool reading_turn(void *context)
 {
-    struct reading *reading = container_of(read, struct reading, read);
-    reading->done = true;
-    reading->status = status;
+    CHECK(engine_turn(context));
+    return true;
 }
 
 char *engine_text(struct engine_world *world, const char *topic)
@@ -330,18 +324,12 @@ char *engine_text(struct engine_world *world, const char *topic)
     for (int32_t p = 0; found && p < found->log_count; p++) {
         struct log *log = found->logs[p];
         for (int64_t offset = log->start_offset; offset < log->high_watermark;) {
-            struct reading reading = { .read = { .log = log,
-                                           .offset = offset,
-                                           .end_offset = log->high_watermark,
-                                           .max_bytes = 1 << 20,
-                                           .at_least_one = true,
-                                           .done = reading_done } };
-            int status = log_read(world->storage, &reading.read);
-            while (status == -EINPROGRESS && !reading.done)
-                CHECK(engine_turn(world));
-            CHECK((status == 0 || reading.status == 0) && reading.read.buffer);
-            text_of_buffer(reading.read.buffer, log, &offset, &text);
-            buffer_unref(reading.read.buffer);
+            struct buffer *buffer;
+            int status =
+                reading_run(world->storage, log, offset, 1 << 20, reading_turn, world, &buffer);
+            CHECK(status == 0 && buffer);
+            text_of_buffer(buffer, log, &offset, &text);
+            buffer_unref(buffer);
         }
     }
     out_bytes(&text, "", 1);

@@ -13,6 +13,7 @@
 #include "protocol/batch.h"
 #include "protocol/record.h"
 #include "tests/sim/life.h"
+#include "tests/sim/reading.h"
 
 void fail(struct world *w, const char *format, ...)
 {
@@ -382,53 +383,39 @@ static int64_t check_batches(
     return next;
 }
 
-struct reading {
-    struct log_read read;
-    int status;
-    bool done;
-};
-
-static void reading_done(struct log_read *read, int status)
+static bool reading_turn(void *context)
 {
-    struct reading *reading = container_of(read, struct reading, read);
-    reading->status = status;
-    reading->done = true;
+    struct world *w = context;
+    if (w->sim.dead || w->failed)
+        return false;
+    storage_turn(w->storage);
+    if (!sim_step(&w->sim))
+        fail(w, "a cold read never ends");
+    return true;
 }
 
 int64_t read_try(struct world *w, struct log *log, int slot, int64_t from, size_t max)
 {
-    struct reading reading = { .read = { .log = log,
-                                   .offset = from,
-                                   .end_offset = log->high_watermark,
-                                   .max_bytes = max,
-                                   .at_least_one = true,
-                                   .done = reading_done } };
     int64_t end = log->high_watermark;
     int partition = log->partition;
-    reading.status = log_read(w->storage, &reading.read);
-    if (reading.status == -EINPROGRESS) {
-        for (int i = 0; !reading.done && !w->sim.dead && !w->failed; i++) {
-            storage_turn(w->storage);
-            if (i > STUCK_STEPS || !sim_step(&w->sim))
-                fail(w, "a cold read never ends");
-        }
-        if (!reading.done) {
-            log_read_cancel(&reading.read);
-            return -ECANCELED;
-        }
-    }
+    struct buffer *buffer;
+    int status = reading_run(w->storage, log, from, max, reading_turn, w, &buffer);
+    if (status == -ETIMEDOUT)
+        fail(w, "a cold read never ends");
+    if (status == -ECANCELED)
+        return status;
     w->totals->reads++;
-    if (reading.status < 0)
-        return reading.status;
-    if (!reading.read.buffer) {
+    if (status < 0)
+        return status;
+    if (!buffer) {
         if (from < end)
             fail(w, "slot %d-%d: nothing at %" PRId64 ", visible is %" PRId64, slot, partition,
                 from, end);
         return from;
     }
-    struct bytes run = bytes_of(reading.read.buffer->data, reading.read.buffer->len);
+    struct bytes run = bytes_of(buffer->data, buffer->len);
     int64_t next = check_batches(w, run, slot, partition, from, end);
-    buffer_unref(reading.read.buffer);
+    buffer_unref(buffer);
     if (next <= from)
         fail(w, "slot %d-%d: read at %" PRId64 " gave only older batches", slot, partition, from);
     return next;
