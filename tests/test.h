@@ -18,7 +18,12 @@
 #define TESTS_TEST_H
 
 #include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "protocol/base/check.h"
 
 /* In every build that has LeakSanitizer; otherwise the weak symbol stays NULL. */
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -27,6 +32,18 @@ static void test_leaks_fail(void)
 {
     if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check())
         abort();
+}
+
+/* Appends to an array of char what a test reads later; SAY(play->said, "%d", 7). */
+#define SAY(said, ...) test_say((said), sizeof(said), __VA_ARGS__)
+static inline void test_say(char *said, size_t size, const char *format, ...) PRINTF_LIKE(3, 4);
+static inline void test_say(char *said, size_t size, const char *format, ...)
+{
+    size_t len = strlen(said);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(said + len, size - len, format, args);
+    va_end(args);
 }
 
 /* clang-format off */

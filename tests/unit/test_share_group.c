@@ -11,7 +11,6 @@
  */
 #include "broker/share_group.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,20 +127,10 @@ static void end(struct play *play)
 
 /* ---- events ---- */
 
-static void say(struct play *play, const char *format, ...) PRINTF_LIKE(2, 3);
-static void say(struct play *play, const char *format, ...)
-{
-    size_t len = strlen(play->said);
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(play->said + len, sizeof(play->said) - len, format, args);
-    va_end(args);
-}
-
 static void say_places(struct play *play, const struct share_member *member)
 {
     for (size_t i = 0; i < member->place_count; i++)
-        say(play, " %c%d", member->places[i].topic.b[0], member->places[i].partition);
+        SAY(play->said, " %c%d", member->places[i].topic.b[0], member->places[i].partition);
 }
 
 static void heartbeat(struct play *play, const char *member, int32_t epoch, const char *topics)
@@ -160,10 +149,10 @@ static void heartbeat(struct play *play, const char *member, int32_t epoch, cons
         .topic_count = count ? count : -1 };
     share_group_heartbeat(play->group, &beat, play->now, &answer);
     if (answer.error) {
-        say(play, "error %d", answer.error);
+        SAY(play->said, "error %d", answer.error);
         return;
     }
-    say(play, "%d", answer.member ? answer.member->epoch : SHARE_EPOCH_LEAVE);
+    SAY(play->said, "%d", answer.member ? answer.member->epoch : SHARE_EPOCH_LEAVE);
     if (answer.places)
         say_places(play, answer.member);
 }
@@ -186,10 +175,10 @@ static const char *after(struct play *play, const char *event)
         group_tick(&play->group->base, play->now);
     } else
         cr_assert_fail("what is %s", event);
-    say(play, " |");
+    SAY(play->said, " |");
     list_foreach (node, &play->group->members) {
         const struct share_member *member = list_entry(node, struct share_member, link);
-        say(play, " %s:", member->id);
+        SAY(play->said, " %s:", member->id);
         say_places(play, member);
     }
     return play->said;

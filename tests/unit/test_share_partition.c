@@ -12,7 +12,6 @@
 #include "broker/share_partition.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,38 +37,28 @@ static void begin(struct play *play)
     share_partition_init(&play->partition, 0);
 }
 
-static void say(struct play *play, const char *format, ...) PRINTF_LIKE(2, 3);
-static void say(struct play *play, const char *format, ...)
-{
-    size_t len = strlen(play->said);
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(play->said + len, sizeof(play->said) - len, format, args);
-    va_end(args);
-}
-
 static void say_run(struct play *play, int64_t first, int64_t last)
 {
     if (first == last)
-        say(play, " %lld", (long long)first);
+        SAY(play->said, " %lld", (long long)first);
     else
-        say(play, " %lld-%lld", (long long)first, (long long)last);
+        SAY(play->said, " %lld-%lld", (long long)first, (long long)last);
 }
 
 static void say_state(struct play *play)
 {
     struct share_range *range = NULL;
-    say(play, " = %lld |", (long long)play->partition.start);
+    SAY(play->said, " = %lld |", (long long)play->partition.start);
     while ((range = share_partition_range_after(&play->partition, range))) {
         say_run(play, range->first, range->last);
         if (range->state == SHARE_ACQUIRED)
-            say(play, " %c%d", (char)range->owner, range->delivery);
+            SAY(play->said, " %c%d", (char)range->owner, range->delivery);
         else if (range->state == SHARE_AVAILABLE)
-            say(play, " free%d", range->delivery);
+            SAY(play->said, " free%d", range->delivery);
         else
-            say(play, " done");
+            SAY(play->said, " done");
     }
-    say(play, " | %lld", (long long)play->partition.end);
+    SAY(play->said, " | %lld", (long long)play->partition.end);
 }
 
 static bool run_parse(const char **at, int64_t *ret_first, int64_t *ret_last)
@@ -101,10 +90,10 @@ static void take(struct play *play, const char *at, bool exact)
         cr_assert(run_parse(&at, &span->first, &span->last));
     }
     share_partition_acquire(&play->partition, &want, &play->limits, play->now, &list);
-    say(play, "got");
+    SAY(play->said, "got");
     for (size_t i = 0; i < list.count; i++) {
         say_run(play, list.rows[i].first, list.rows[i].last);
-        say(play, " x%d", list.rows[i].delivery);
+        SAY(play->said, " x%d", list.rows[i].delivery);
     }
     mem_free(list.rows);
 }
@@ -126,7 +115,7 @@ static void acknowledge(struct play *play, const char *at)
     }
     int status =
         share_partition_acknowledge(&play->partition, owner, acks, count, &play->limits, play->now);
-    say(play, "%s", status == 0 ? "ok" : status == -EPERM ? "not yours" : "invalid");
+    SAY(play->said, "%s", status == 0 ? "ok" : status == -EPERM ? "not yours" : "invalid");
 }
 
 static bool starts(const char **at, const char *word)
@@ -148,14 +137,15 @@ static const char *after(struct play *play, const char *event)
     else if (starts(&event, "say "))
         acknowledge(play, event);
     else if (starts(&event, "gone "))
-        say(play, share_partition_release(&play->partition, (uint64_t)*event, &play->limits)
-                      ? "freed"
-                      : "held nothing");
+        SAY(play->said, share_partition_release(&play->partition, (uint64_t)*event, &play->limits)
+                            ? "freed"
+                            : "held nothing");
     else if (starts(&event, "wait ")) {
         play->now += strtoll(event, NULL, 10) * second_ns;
-        say(play, share_partition_tick(&play->partition, &play->limits, play->now) ? "freed" : "-");
+        SAY(play->said,
+            share_partition_tick(&play->partition, &play->limits, play->now) ? "freed" : "-");
     } else if (starts(&event, "log ") && run_parse(&event, &first, &last))
-        say(play, share_partition_trim(&play->partition, first, last) ? "lost" : "-");
+        SAY(play->said, share_partition_trim(&play->partition, first, last) ? "lost" : "-");
     else
         cr_assert_fail("what is %s", event);
     say_state(play);

@@ -12,7 +12,6 @@
 #include "broker/transaction.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,20 +39,10 @@ static void end(struct play *play)
     transaction_done(&play->transaction);
 }
 
-static void say(struct play *play, const char *format, ...) PRINTF_LIKE(2, 3);
-static void say(struct play *play, const char *format, ...)
-{
-    size_t len = strlen(play->said);
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(play->said + len, sizeof(play->said) - len, format, args);
-    va_end(args);
-}
-
 static void say_parts(struct play *play)
 {
     for (size_t i = 0; i < play->transaction.part_count; i++)
-        say(play, " %c", 'a' + play->transaction.parts[i].partition);
+        SAY(play->said, " %c", 'a' + play->transaction.parts[i].partition);
 }
 
 /* One event and what came of it, in play->said. */
@@ -64,12 +53,12 @@ static void step(struct play *play, struct transaction_event *event)
     transaction_step(&play->transaction, event, play->now_ms++, &effects);
     play->said[0] = '\0';
     if (effects.error)
-        say(play, "%s", error_name(effects.error));
+        SAY(play->said, "%s", error_name(effects.error));
     else
-        say(play, "%lld/%d", (long long)effects.producer_id, effects.epoch);
+        SAY(play->said, "%lld/%d", (long long)effects.producer_id, effects.epoch);
     cr_assert(!effects.error || (effects.producer_id == -1 && effects.epoch == -1));
     if (effects.marker)
-        say(play,
+        SAY(play->said,
             ", %s as %lld/%d:", effects.marker == TRANSACTION_COMMIT_MARKER ? "commit" : "abort",
             (long long)play->transaction.now.producer_id, effects.marker_epoch);
     if (effects.marker)
@@ -79,7 +68,7 @@ static void step(struct play *play, struct transaction_event *event)
     struct out stored = { 0 };
     transaction_encode(&play->transaction, event, &effects, &stored);
     transaction_become(&play->transaction, event, &effects);
-    say(play, ", %s", transaction_state_name(play->transaction.now.state));
+    SAY(play->said, ", %s", transaction_state_name(play->transaction.now.state));
     say_parts(play);
     /* What is stored is what it became. */
     struct transaction restored;

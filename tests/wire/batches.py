@@ -38,14 +38,17 @@ def crc32c(data, before=0):
     return crc ^ 0xFFFFFFFF
 
 
-def varint(number):
-    number = (number << 1) ^ (number >> 63)
+def uvarint(number):
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def varint(number):
+    return uvarint((number << 1) ^ (number >> 63))
 
 
 def text(value):
@@ -54,15 +57,6 @@ def text(value):
 
 
 # ---- the codecs, without compressing: literals, stored blocks --------------------------------------
-
-def _uvarint(number):
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
 
 def _rotate(value, bits):
     return (value << bits | value >> (32 - bits)) & 0xFFFFFFFF
@@ -87,7 +81,7 @@ def compress(codec, data):
         squeeze = zlib.compressobj(9, zlib.DEFLATED, 31)
         return squeeze.compress(data) + squeeze.flush()
     if codec == "snappy":
-        raw = _uvarint(len(data))
+        raw = uvarint(len(data))
         for at in range(0, len(data), 60):
             piece = data[at:at + 60]
             raw += bytes([len(piece) - 1 << 2]) + piece

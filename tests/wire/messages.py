@@ -14,6 +14,8 @@ import importlib.util
 import pathlib
 import struct
 
+from batches import uvarint
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 API_VERSIONS = 18
 PLAIN = {"bool": ">b", "int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "int64": ">q",
@@ -30,15 +32,6 @@ def _schema():
 
 def has(versions, version):
     return versions[0] <= version <= versions[1]
-
-
-def uvarint(number):
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 class Wrong(Exception):

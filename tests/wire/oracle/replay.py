@@ -62,6 +62,10 @@ def once_more(path, own):
 def main():
     paths = sorted(play.RECORDED.glob("*.jsonl.gz"))
     if sys.argv[1:]:
+        unknown = set(sys.argv[1:]) - {path.name.split(".")[0] for path in paths}
+        if unknown:
+            sys.exit(f"no such family: {', '.join(sorted(unknown))}; there are "
+                     + ", ".join(path.name.split(".")[0] for path in paths))
         paths = [path for path in paths if path.name.split(".")[0] in sys.argv[1:]]
     print(f"1..{len(paths) + 1}", flush=True)
     began, report, good = time.monotonic(), play.Report(), True
