@@ -291,6 +291,8 @@ def main():
             importlib.import_module(f"scenarios_{family}")
     names = [name for name in _scenarios if not options.names or any(
         name.startswith(n) or _scenarios[name][0] == n for n in options.names)]
+    if not names:
+        parser.error(f"no scenario or family is called {' or '.join(options.names)}")
     if options.kafka:
         host, port = options.kafka.split(":")
     else:
