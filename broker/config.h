@@ -120,6 +120,7 @@ struct broker_config {
     int32_t fetch_sessions_max;
     int64_t producer_id_expiration_ms;
     int32_t transaction_max_timeout_ms;
+    bool transaction_partition_verification;
     int32_t transactional_id_expiration_ms;
     int32_t transaction_expiry_check_ms;
     int64_t transactions_max;

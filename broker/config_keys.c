@@ -712,8 +712,10 @@ static const struct config_key keys[] = {
         INT32_MAX, "A transaction is aborted when its time is up, not at the next look."),
     NUMBER("transaction.max.timeout.ms", INT, "900000", 1, INT32_MAX, INT32,
         transaction_max_timeout_ms, "Longest time that a producer may ask for its transactions."),
-    UNUSED("transaction.partition.verification.enable", BOOLEAN, "true",
-        "It costs nothing here and is always done."),
+    FIELD("transaction.partition.verification.enable", BOOLEAN, "true", BOOL,
+        transaction_partition_verification,
+        "Whether records of a transaction are refused whose partition was not added to it; without "
+        "it they hang."),
     NUMBER("transaction.remove.expired.transaction.cleanup.interval.ms", INT, "3600000", 1,
         INT32_MAX, INT32, transaction_expiry_check_ms,
         "Interval at which transactional ids that nobody uses are looked for."),

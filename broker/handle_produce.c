@@ -23,9 +23,10 @@
  *
  * Transactions. All transactional batches of a request are of one producer and of the transaction
  * that the request names. Up to version 11 their partitions must be in it already (KIP-890, part
- * 1); since version 12 they are added with the very unit that appends them, so a partition never
- * has data that its transaction does not know of. A zombie's epoch is refused before the log is
- * asked.
+ * 1), unless transaction.partition.verification.enable is false: then the log alone judges, and
+ * what nobody ends hangs until an administrator's WriteTxnMarkers. Since version 12 they are added
+ * with the very unit that appends them, so a partition never has data that its transaction does not
+ * know of. A zombie's epoch is refused before the log is asked.
  *
  * acks=all waits for this node only: min.insync.replicas counts as min(its value, replicas), which
  * is 1, as in Kafka.
@@ -325,6 +326,8 @@ static bool membership_is_good(
 {
     struct producer_state known;
     const struct batch_view *view = &part->preparation->view;
+    if (!adds_itself(request) && !request->broker->config->transaction_partition_verification)
+        return true; /* as far as the coordinator goes */
     /* First what the log knows: a newer epoch fences whatever the transactional id is. */
     int16_t code =
         log_producer(log, view->producer_id, &known) && known.epoch > view->producer_epoch

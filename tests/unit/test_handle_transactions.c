@@ -749,6 +749,37 @@ TEST(handle_transactions, are_ended_by_tools)
     world_close(&world);
 }
 
+TEST(handle_transactions, hang_without_verification_until_a_tool_ends_them)
+{
+    begin((const char *[]){ "transaction.partition.verification.enable=false", NULL });
+    struct producer p = producer_of("h", V1), nobody = p, newer;
+    cr_assert_eq(produce(&p, 0, 2), 0, "not added");
+    cr_assert_eq(end(&p, true), KAFKA_ERROR_INVALID_TXN_STATE, "its coordinator knows of none");
+    nobody.producer_id = 4242;
+    cr_assert_eq(produce_as(&nobody, 9, "nobody", 1, batch_of(&nobody, 7, 1, false)), 0);
+    for (int how = 0; how < 3; how++) {
+        restart(&p, how);
+        expect_stable(0, 0, 2, "hangs");
+        expect_stable(1, 0, 1, "hangs");
+        cr_assert_eq(produce(&p, 0, 1), KAFKA_ERROR_TRANSACTION_ABORTABLE, "the key is true again");
+    }
+    newer = producer_of("h", V1);
+    expect_stable(0, 0, 2, "a newer instance ends nothing");
+    cr_assert_eq(newer.epoch, 1);
+    cr_assert_eq(write_marker(&p, p.producer_id, 0, 0, 1, 0), 0);
+    expect_stable(0, 3, 3, "ended");
+    expect_stable(1, 0, 1, "another's");
+    cr_assert_eq(write_marker(&p, 4242, 0, 0, 1, 1), 0);
+    for (int how = 0; how < 3; how++) {
+        restart(&p, how);
+        expect_stable(0, 3, 3, "ended");
+        expect_stable(1, 2, 2, "ended");
+    }
+    cr_assert_str_eq(committed(p.client, 0, 0), "2 0@0");
+    cr_assert_str_eq(committed(p.client, 1, 0), "1 4242@0");
+    world_close(&world);
+}
+
 TEST(handle_transactions, partitions_are_verified_for_brokers)
 {
     begin(NULL);

@@ -10,9 +10,13 @@ import os
 import re
 import shutil
 import signal
+import socket
+import time
 
+import batches
 import groups
 import harness
+import messages
 import streams
 
 LIBS = os.environ.get("KAFKA_LIBS", "")
@@ -322,6 +326,113 @@ def test_transactions_command():
     assert len(rows) <= 1, rows
     said = tool("TransactionsCommand", "find-hanging", "--topic", topic, "--partition", "0")
     assert table(said, "Topic") == [], said
+
+
+class Frames:
+    """Requests by hand, for what Kafka's clients do not do any more."""
+
+    apis = messages.Apis()
+
+    def __init__(self):
+        self.connection = socket.create_connection((broker().host, broker().port), timeout=20)
+
+    def ask(self, api, version, **body):
+        self.connection.sendall(self.apis.request(api, version, body))
+        size = int.from_bytes(harness.receive_exactly(self.connection, 4), "big")
+        return self.apis.answer(api, version, harness.receive_exactly(self.connection, size))
+
+    def verify(self, value):
+        """transaction.partition.verification.enable of the running broker."""
+        told = self.ask("IncrementalAlterConfigs", 1, Resources=[{
+            "ResourceType": 4, "ResourceName": "1", "Configs": [
+                {"Name": "transaction.partition.verification.enable", "ConfigOperation": 0, "Value": value}]}])
+        assert told["Responses"][0]["ErrorCode"] == 0, told
+
+    def producer(self, name):
+        """(transactional id, producer id, epoch)"""
+        told = self.ask("InitProducerId", 4, TransactionalId=name, TransactionTimeoutMs=600000)
+        assert told["ErrorCode"] == 0, told
+        return name, told["ProducerId"], told["ProducerEpoch"]
+
+    def add(self, producer, topic, partition):
+        told = self.ask("AddPartitionsToTxn", 3, V3AndBelowTransactionalId=producer[0],
+                        V3AndBelowProducerId=producer[1], V3AndBelowProducerEpoch=producer[2],
+                        V3AndBelowTopics=[{"Name": topic, "Partitions": [partition]}])
+        row = told["ResultsByTopicV3AndBelow"][0]["ResultsByPartition"][0]
+        assert row["PartitionErrorCode"] == 0, told
+
+    def write(self, producer, topic, partition, hours, value):
+        """A record of so long ago, as clients wrote it before KIP-890; the error."""
+        now = int(time.time() * 1000)
+        records = batches.build({"records": [{"v": value, "ts": now - hours * 3600000}], "attributes": 0x10,
+                                 "pid": producer[1], "epoch": producer[2], "seq": 0})
+        told = self.ask("Produce", 9, TransactionalId=producer[0], Acks=-1, TimeoutMs=5000, TopicData=[
+            {"Name": topic, "PartitionData": [{"Index": partition, "Records": records}]}])
+        return told["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
+
+
+def committed_of(topic):
+    """[(partition, value)] for a reader of what is committed."""
+    said = harness.run(["kcat", "-b", broker().bootstrap, "-C", "-q", "-e", "-t", topic, "-X",
+                        "isolation.level=read_committed", "-f", "%p %s\n"], timeout_s=60).stdout.decode()
+    return sorted(tuple(line.split()) for line in said.splitlines())
+
+
+def hanging(*words):
+    """{(topic, partition): (producer id, epoch, start offset)} as find-hanging says; it must be sure of the hours."""
+    rows = table(tool("TransactionsCommand", "find-hanging", *words), "Topic")
+    assert all(int(row["Duration(min)"]) >= 60 for row in rows), rows
+    return {(row["Topic"], int(row["Partition"])): tuple(int(row[key]) for key in (
+        "ProducerId", "ProducerEpoch", "StartOffset")) for row in rows}
+
+
+def test_hanging_transactions():
+    """Without verification an old client's records hang in two partitions; find-hanging tells them, and only them, from
+    a transaction that is merely slow, also after kill -9; abort ends them, and readers of what is committed go on."""
+    if not isinstance(broker(), harness.Broker):
+        raise harness.Skip("needs a broker of its own")
+    topic, frames = filled(1, ["before"]), Frames()
+    other = groups.make_topic(broker(), 2)
+    late, forgot, slow = (frames.producer(harness.unique(name)) for name in ("late", "forgot", "slow"))
+    assert frames.write(late, topic, 0, 3, "refused") == 48, "INVALID_TXN_STATE: verification is the default"
+    frames.verify("false")
+    assert frames.write(late, topic, 0, 3, "hangs") == 0            # its coordinator knows of no transaction
+    frames.add(forgot, other, 1)                                    # the coordinator knows of another partition
+    assert frames.write(forgot, other, 1, 3, "ends") == frames.write(forgot, other, 0, 2, "hangs") == 0
+    told = frames.ask("EndTxn", 3, TransactionalId=forgot[0], ProducerId=forgot[1], ProducerEpoch=forgot[2],
+                      Committed=True)
+    assert told["ErrorCode"] == 0, told
+    frames.verify("true")
+    third = filled(1, [])
+    frames.add(slow, third, 0)
+    assert frames.write(slow, third, 0, 5, "slow") == 0
+    groups.produce(broker(), topic, ["after"])
+
+    wanted = {(topic, 0): (*late[1:], 1), (other, 0): (*forgot[1:], 0)}
+    assert hanging("--broker-id", "1") == wanted, (hanging("--broker-id", "1"), wanted)
+    broker().restart(crash=True)
+    assert hanging("--broker-id", "1") == wanted
+    assert hanging("--topic", topic) == {(topic, 0): (*late[1:], 1)}
+    assert hanging("--broker-id", "1", "--max-transaction-timeout", "150") == {(topic, 0): (*late[1:], 1)}, "3 h"
+    assert committed_of(topic) == [("0", "before")] and committed_of(other) == [("1", "ends")]
+
+    tool("TransactionsCommand", "abort", "--topic", topic, "--partition", "0", "--start-offset", "1")
+    assert committed_of(topic) == [("0", "after"), ("0", "before")]
+    assert hanging("--broker-id", "1") == {(other, 0): (*forgot[1:], 0)}
+    broker().restart()
+    tool("TransactionsCommand", "abort", "--topic", other, "--partition", "0", "--producer-id", str(forgot[1]),
+         "--producer-epoch", str(forgot[2]), "--coordinator-epoch", "0")
+    assert hanging("--broker-id", "1") == {}
+    groups.produce(broker(), other, ["later"] * 8)
+    values = committed_of(other)
+    assert ("1", "ends") in values and [value for _, value in values].count("later") == 8, values
+    said = tool("TransactionsCommand", "abort", "--topic", topic, "--partition", "0", "--start-offset", "1",
+                check=False)
+    assert "Could not find any open transactions starting at offset 1" in said, said
+    broker().restart(crash=True)
+    assert committed_of(topic) == [("0", "after"), ("0", "before")]
+    rows = table(tool("TransactionsCommand", "describe-producers", "--topic", topic, "--partition", "0"), "ProducerId")
+    assert [row["CurrentTransactionStartOffset"] for row in rows if int(row["ProducerId"]) == late[1]] == ["None"], rows
 
 
 def test_topic_command():
