@@ -44,15 +44,6 @@ static void refuse(struct request *request, int16_t error, struct bytes why)
     request_finish(request);
 }
 
-/* Said, and nothing but blanks: Kafka takes that for nothing. */
-static bool is_blank(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (text.data[i] > ' ')
-            return false;
-    return text.data != NULL;
-}
-
 static bool has_nul(struct bytes text)
 {
     return text.len && memchr(text.data, 0, text.len);
@@ -65,13 +56,13 @@ static const char *fault_of(const struct request *request)
     const int32_t epoch = body->member_epoch;
     bool joins = epoch == CONSUMER_EPOCH_JOIN;
     if ((request->version >= 1 || epoch > 0 || epoch == CONSUMER_EPOCH_LEAVE) &&
-        is_blank(body->member_id))
+        group_text_blank(body->member_id))
         return "MemberId can't be empty.";
-    if (is_blank(body->group_id))
+    if (group_text_blank(body->group_id))
         return "GroupId can't be empty.";
-    if (is_blank(body->instance_id))
+    if (group_text_blank(body->instance_id))
         return "InstanceId can't be empty.";
-    if (is_blank(body->rack_id))
+    if (group_text_blank(body->rack_id))
         return "RackId can't be empty.";
     if (joins && body->rebalance_timeout_ms == -1)
         return "RebalanceTimeoutMs must be provided in first request.";

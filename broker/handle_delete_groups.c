@@ -137,7 +137,7 @@ static int16_t group_fault(struct request *request, const struct group *group)
     const struct offset_delete_request *body = request->body;
     if (!group_id_valid(body->group_id))
         return KAFKA_ERROR_INVALID_GROUP_ID;
-    if (!group)
+    if (!group || group->operations->kind == GROUP_SHARE)
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
     request_depends(request, group->lsn);
     bool consumers = strcmp(group->operations->protocol_type(group), "consumer") == 0;

@@ -19,6 +19,7 @@
 #include "broker/broker.h"
 #include "broker/coordinator.h"
 #include "broker/request.h"
+#include "broker/share_group.h"
 #include "protocol/codec.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
@@ -26,6 +27,14 @@
 static int64_t now_of(const struct request *request)
 {
     return clock_monotonic_ns(request->broker->doors->clock);
+}
+
+bool group_text_blank(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] > ' ')
+            return false;
+    return text.data != NULL;
 }
 
 bool group_id_valid(struct bytes id)
@@ -164,7 +173,7 @@ void handle_join_group(struct request *request)
         .require_member_id = request->version >= 4,
         .can_skip_assignment = request->version >= 9,
     };
-    if (!classic_group_of(group) && group->operations->is_empty(group)) {
+    if (!classic_group_of(group) && !share_group_of(group) && group->operations->is_empty(group)) {
         int16_t error = KAFKA_ERROR_UNKNOWN_MEMBER_ID;
         group = body->member_id.len ? NULL : coordinator_classic_group(coordinator, group, &error);
         if (!group) {

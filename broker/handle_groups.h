@@ -16,5 +16,7 @@ void handle_sync_group_answer(
 
 /* Kafka's rule for a group id in requests of members, and ours: no NUL inside. */
 bool group_id_valid(struct bytes id);
+/* Said, and nothing but blanks: Kafka takes that for nothing. */
+bool group_text_blank(struct bytes text);
 
 #endif

@@ -433,11 +433,13 @@ static void topics_gather(
 {
     struct share_fetch_response *answer = fetch->request->answer;
     const struct uuid *last = NULL;
+    bool first = body_of(fetch)->share_session_epoch == SHARE_SESSION_FIRST; /* tells them all */
     size_t kept = 0;
     answer->responses = topics;
     for (size_t i = 0; i < fetch->part_count; i++) {
         struct share_fetch_part *part = &fetch->parts[i];
-        if (!part->said && part->row->acquired_records_count == 0 && !part->row->error_code)
+        if (!first && !part->said && part->row->acquired_records_count == 0 &&
+            !part->row->error_code)
             continue;
         if (!last || !uuid_equal(*last, part->topic)) {
             struct share_fetch_response_share_fetchable_topic_response *topic =
@@ -704,6 +706,13 @@ static bool session_change(struct request *request, struct share_session *sessio
     return true;
 }
 
+/* Who only asks for more time asks for nothing else. */
+static bool renews_and_reads(const struct share_fetch_request *body)
+{
+    return body->is_renew_ack &&
+           (body->max_bytes || body->min_bytes || body->max_records || body->max_wait_ms);
+}
+
 /* A session is of a share group: there must be one, be it an empty one. */
 static int16_t group_check(struct request *request)
 {
@@ -728,7 +737,8 @@ static struct share_session *session_of(struct request *request, int16_t *ret_co
     struct share_session *session;
     if (!share_request_named(body->group_id, body->member_id) || !group_id_valid(body->group_id) ||
         body->member_id.len > GROUP_MEMBER_ID_SIZE ||
-        (body->share_session_epoch == SHARE_SESSION_FIRST && says_anything(body))) {
+        (body->share_session_epoch == SHARE_SESSION_FIRST && says_anything(body)) ||
+        renews_and_reads(body)) {
         *ret_code = KAFKA_ERROR_INVALID_REQUEST;
         return NULL;
     }

@@ -15,6 +15,8 @@
 #include "protocol/error.h"
 #include "protocol/messages.h"
 
+enum { MEMBER_ID_LEN_MAX = 36 }; /* that of a UUID */
+
 static const char assignor[] = "simple";
 
 /* ---- what somebody is assigned, by topic ---------------------------------------------------- */
@@ -87,21 +89,22 @@ static void heartbeat_refuse(struct request *request, int16_t code, struct bytes
 /* What is wrong with the form of the request; null: nothing. */
 static struct bytes heartbeat_fault(const struct share_group_heartbeat_request *body)
 {
-    if (body->group_id.len == 0 || !group_id_valid(body->group_id))
+    if (group_text_blank(body->group_id) || !group_id_valid(body->group_id))
         return bytes_text("GroupId can't be empty.");
-    if (body->member_id.len == 0 || body->member_id.len > GROUP_MEMBER_ID_SIZE ||
-        memchr(body->member_id.data, 0, body->member_id.len))
+    if (group_text_blank(body->member_id) || !group_id_valid(body->member_id))
         return bytes_text("MemberId can't be empty.");
+    if (body->member_id.len > MEMBER_ID_LEN_MAX)
+        return bytes_text("MemberId must be at most 36 characters.");
     if (body->member_epoch < SHARE_EPOCH_LEAVE)
         return bytes_text("MemberEpoch is invalid.");
-    if (body->rack_id.data && body->rack_id.len == 0)
+    if (group_text_blank(body->rack_id))
         return bytes_text("RackId can't be empty.");
     if (body->member_epoch == SHARE_EPOCH_JOIN && body->subscribed_topic_names_count <= 0)
         return bytes_text("SubscribedTopicNames must be set in first request.");
     for (int32_t i = 0; i < body->subscribed_topic_names_count; i++)
-        if (body->subscribed_topic_names[i].len == 0 ||
+        if (body->subscribed_topic_names[i].len > 0 &&
             memchr(body->subscribed_topic_names[i].data, 0, body->subscribed_topic_names[i].len))
-            return bytes_text("SubscribedTopicNames holds no name.");
+            return bytes_text("SubscribedTopicNames holds a NUL.");
     return (struct bytes){ 0 };
 }
 
@@ -226,7 +229,6 @@ static bool group_describe(
         to->error_code = KAFKA_ERROR_GROUP_ID_NOT_FOUND;
         to->error_message = answer_text(request, "Group %.*s %s.", (int)to->group_id.len,
             (const char *)to->group_id.data, base ? "is not a share group" : "not found");
-        to->group_state = bytes_text("Dead");
         return true;
     }
     request_depends(request, base->lsn);

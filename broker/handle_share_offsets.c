@@ -13,6 +13,8 @@
 #include "broker/broker.h"
 #include "broker/commit.h"
 #include "broker/coordinator.h"
+#include "broker/handle_groups.h"
+#include "broker/partition_set.h"
 #include "broker/shares.h"
 #include "protocol/codec.h"
 #include "protocol/error.h"
@@ -78,57 +80,69 @@ static bool topics_describe(struct request *request,
     return true;
 }
 
-struct rows_all {
-    struct request *request;
-    struct share_place *places; /* NULL: only counted */
-    size_t count;
-};
-
-static void rows_all_add(void *context, const struct uuid *topic, int32_t index)
+static void place_add(void *context, const struct uuid *topic, int32_t index)
 {
-    struct rows_all *all = context;
-    if (!storage_topic_by_id(all->request->broker->storage, topic))
-        return;
-    if (all->places)
-        all->places[all->count] = (struct share_place){ *topic, index };
-    all->count++;
+    partition_set_add(context, topic, index, 0);
 }
 
-/* Everything that the group has. */
-static bool all_describe(struct request *request, struct bytes group,
+/* What the group has begun to read, and what its members want to. */
+static void places_gather(
+    struct request *request, const struct share_group *group, struct partition_set *places)
+{
+    struct storage *storage = request->broker->storage;
+    shares_each(request->broker->shares, bytes_text(group->base.id), place_add, places);
+    list_foreach (node, &group->members) {
+        const struct share_member *member = list_entry(node, struct share_member, link);
+        for (size_t i = 0; i < member->topic_count; i++) {
+            const struct topic *topic = storage_topic(storage, bytes_text(member->topics[i]));
+            for (int32_t p = 0; topic && p < topic->log_count; p++)
+                partition_set_add(places, &topic->id, p, 0);
+        }
+    }
+    partition_set_sort(places);
+}
+
+/* False: the request has failed. */
+static bool places_describe(struct request *request, const struct partition_set *places,
     struct describe_share_group_offsets_response_group *to)
 {
-    struct shares *shares = request->broker->shares;
-    struct rows_all all = { .request = request };
-    shares_each(shares, group, rows_all_add, &all);
-    size_t count = all.count;
-    all.places = request_alloc(request, (count + 1) * sizeof(*all.places));
-    to->topics =
-        answer_array(request, &describe_share_group_offsets_response_topic_table, (int32_t)count);
+    to->topics = answer_array(
+        request, &describe_share_group_offsets_response_topic_table, (int32_t)places->count);
     struct describe_share_group_offsets_response_partition *rows = answer_array(
-        request, &describe_share_group_offsets_response_partition_table, (int32_t)count);
-    if (!all.places || !to->topics || !rows)
+        request, &describe_share_group_offsets_response_partition_table, (int32_t)places->count);
+    if (!to->topics || !rows)
         return false;
-    all.count = 0;
-    shares_each(shares, group, rows_all_add, &all);
-    for (size_t i = 0; i < count; i++) {
-        const struct share_place *place = &all.places[i];
-        const struct topic *topic = answer_topic(request, bytes_of(NULL, 0), &place->topic);
-        if (i == 0 || !uuid_equal(place->topic, place[-1].topic)) {
-            struct describe_share_group_offsets_response_topic *next =
-                &to->topics[to->topics_count++];
-            const char *name = answer_strdup(request, bytes_text(topic ? topic->name : ""));
-            if (!name)
-                return false;
-            next->topic_name = bytes_text(name);
-            next->topic_id = place->topic;
-            next->partitions = &rows[i];
+    for (size_t i = 0, run; i < places->count; i += run) {
+        struct describe_share_group_offsets_response_topic *next = &to->topics[to->topics_count];
+        const struct topic *topic =
+            answer_topic(request, bytes_of(NULL, 0), &places->items[i].topic);
+        run = partition_set_run(places, i);
+        if (!topic)
+            continue;
+        const char *name = answer_strdup(request, bytes_text(topic->name));
+        if (!name)
+            return false;
+        next->topic_name = bytes_text(name);
+        next->topic_id = topic->id;
+        next->partitions = &rows[i];
+        next->partitions_count = (int32_t)run;
+        to->topics_count++;
+        for (size_t p = i; p < i + run; p++) {
+            rows[p].partition_index = places->items[p].index;
+            partition_describe(request, to->group_id, topic, &rows[p]);
         }
-        to->topics[to->topics_count - 1].partitions_count++;
-        rows[i].partition_index = place->partition;
-        partition_describe(request, group, topic, &rows[i]);
     }
     return true;
+}
+
+static bool all_describe(struct request *request, const struct share_group *group,
+    struct describe_share_group_offsets_response_group *to)
+{
+    struct partition_set places = { 0 };
+    places_gather(request, group, &places);
+    bool described = places_describe(request, &places, to);
+    partition_set_done(&places);
+    return described;
 }
 
 void handle_describe_share_group_offsets(struct request *request)
@@ -144,13 +158,10 @@ void handle_describe_share_group_offsets(struct request *request)
         struct describe_share_group_offsets_response_group *to =
             &answer->groups[answer->groups_count++];
         to->group_id = from->group_id;
-        if (!group_of(request, from->group_id)) {
-            to->error_code = KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-            to->error_message = answer_error_text(to->error_code);
-            continue;
-        }
-        if (!(from->topics ? topics_describe(request, from, to)
-                           : all_describe(request, from->group_id, to)))
+        const struct share_group *group = group_of(request, from->group_id);
+        if (!from->topics && !group)
+            continue; /* it has nothing; Kafka takes that for no error */
+        if (!(from->topics ? topics_describe(request, from, to) : all_describe(request, group, to)))
             return;
     }
     request_finish(request);
@@ -169,14 +180,28 @@ static void committed(struct request *request)
     request_finish(request);
 }
 
-/* Can the group's offsets be changed? False: the request is finished, and its answer says why. */
-static bool group_check(
-    struct request *request, struct bytes id, int16_t *answer_code, struct bytes *answer_message)
+/* Makes the share group if there is none of any kind. A Kafka error. */
+static int16_t group_make(struct request *request, struct bytes id)
 {
-    const struct share_group *group = group_of(request, id);
+    struct coordinator *coordinator = request->broker->coordinator;
+    if (coordinator_group(coordinator, id))
+        return KAFKA_ERROR_NONE;
+    struct group *base = coordinator_group_make(coordinator, id, GROUP_SHARE);
+    return base ? group_persist(base) : KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+}
+
+/* Can the group's offsets be changed? False: the request is finished, and its answer says why. */
+static bool group_check(struct request *request, struct bytes id, bool make, int16_t *answer_code,
+    struct bytes *answer_message)
+{
+    *answer_code = !group_id_valid(id) ? KAFKA_ERROR_INVALID_GROUP_ID
+                   : make              ? group_make(request, id)
+                                       : KAFKA_ERROR_NONE;
+    const struct share_group *group = *answer_code ? NULL : group_of(request, id);
     if (group && group->member_count == 0)
         return true;
-    *answer_code = group ? KAFKA_ERROR_NON_EMPTY_GROUP : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
+    if (!*answer_code)
+        *answer_code = group ? KAFKA_ERROR_NON_EMPTY_GROUP : KAFKA_ERROR_GROUP_ID_NOT_FOUND;
     *answer_message = answer_error_text(*answer_code);
     request_finish(request);
     return false;
@@ -218,24 +243,25 @@ static void alter_attempt(struct request *request)
     struct alter_share_group_offsets_response *answer = request->answer;
     struct commit *commit = commit_create(request, committed);
     uint64_t lsn;
-    for (int32_t t = 0; t < body->topics_count; t++)
+    for (int32_t t = 0; t < body->topics_count; t++) {
+        const struct topic *topic = answer_topic(request, body->topics[t].topic_name, NULL);
+        if (topic)
+            answer->responses[t].topic_id = topic->id;
         for (int32_t p = 0; p < body->topics[t].partitions_count; p++) {
             struct alter_share_group_offsets_response_partition *row =
                 &answer->responses[t].partitions[p];
-            const struct topic *topic = answer_topic(request, body->topics[t].topic_name, NULL);
             int64_t start = body->topics[t].partitions[p].start_offset;
             row->error_code = KAFKA_ERROR_NONE;
             if (!topic || !topic_log(topic, row->partition_index))
                 row->error_code = KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-            else if (start < 0)
+            else if (start < -1) /* -1: it begins anew, where the group's configuration says */
                 row->error_code = KAFKA_ERROR_INVALID_REQUEST;
             else
                 shares_move(&commit->unit, body->group_id, &topic->id, row->partition_index, start);
             if (row->error_code)
                 row->error_message = answer_error_text(row->error_code);
-            if (topic)
-                answer->responses[t].topic_id = topic->id;
         }
+    }
     if (!commit_go(
             request, commit, alter_attempt, &answer->error_code, &answer->responses_count, &lsn))
         return;
@@ -254,7 +280,7 @@ void handle_alter_share_group_offsets(struct request *request)
 {
     const struct alter_share_group_offsets_request *body = request->body;
     struct alter_share_group_offsets_response *answer = request->answer;
-    if (!group_check(request, body->group_id, &answer->error_code, &answer->error_message))
+    if (!group_check(request, body->group_id, true, &answer->error_code, &answer->error_message))
         return;
     answer->responses =
         answer_array(request, &alter_share_group_offsets_response_topic_table, body->topics_count);
@@ -308,10 +334,11 @@ static void delete_attempt(struct request *request)
         struct topic_forget forget = { .request = request, .unit = &commit->unit };
         row->error_code = KAFKA_ERROR_NONE;
         if (topic) {
-            row->topic_id = topic->id;
-            forget.topic = &row->topic_id;
+            forget.topic = &topic->id;
             shares_each(shares, body->group_id, place_forget, &forget);
         }
+        if (forget.count > 0)
+            row->topic_id = topic->id;
         if (forget.count == 0) {
             row->error_code = KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
             row->error_message = bytes_text("There is no offset information to delete.");
@@ -329,7 +356,7 @@ void handle_delete_share_group_offsets(struct request *request)
 {
     const struct delete_share_group_offsets_request *body = request->body;
     struct delete_share_group_offsets_response *answer = request->answer;
-    if (!group_check(request, body->group_id, &answer->error_code, &answer->error_message))
+    if (!group_check(request, body->group_id, false, &answer->error_code, &answer->error_message))
         return;
     answer->responses =
         answer_array(request, &delete_share_group_offsets_response_topic_table, body->topics_count);

@@ -444,8 +444,9 @@ void share_group_heartbeat(struct share_group *group, const struct share_heartbe
             group, mem_strndup((const char *)heartbeat->member_id.data, heartbeat->member_id.len));
     if (member_take(group, member, heartbeat) || fresh)
         group_assign(group);
-    ret->places =
-        heartbeat->epoch == SHARE_EPOCH_JOIN || !member->told || heartbeat->epoch != member->epoch;
+    /* Who says what it wants says everything, and hears everything. */
+    ret->places = heartbeat->epoch == SHARE_EPOCH_JOIN || heartbeat->topic_count >= 0 ||
+                  !member->told || heartbeat->epoch != member->epoch;
     if (member->epoch != group->epoch) {
         member->previous_epoch = member->epoch;
         member->epoch = group->epoch;
@@ -634,20 +635,13 @@ static bool share_is_empty(const struct group *base)
     return own_const(base)->member_count == 0;
 }
 
-/* Share groups have no committed offsets: to those who commit or ask there is no such group. */
+/* Share groups have no committed offsets: to those who commit there is no such group. */
 static int16_t share_check_commit(
     struct group *base, struct group_offset_client *client, int64_t now)
 {
     (void)base;
     (void)client;
     (void)now;
-    return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-}
-
-static int16_t share_check_fetch(struct group *base, const struct group_offset_client *client)
-{
-    (void)base;
-    (void)client;
     return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
 }
 
@@ -664,7 +658,6 @@ static const struct group_operations operations = {
     .load = share_load,
     .load_member = share_load_member,
     .check_commit = share_check_commit,
-    .check_fetch = share_check_fetch,
 };
 
 struct share_group *share_group_create(

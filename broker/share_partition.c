@@ -431,12 +431,16 @@ int share_partition_acknowledge(struct share_partition *partition, uint64_t owne
 {
     int64_t behind = -1;
     int status = 0;
+    bool twice = false;
     for (size_t i = 0; i < ack_count; i++) {
-        status = acks[i].first <= behind ? -EINVAL : ack_check_form(partition, &acks[i]);
+        status = acks[i].first < behind ? -EINVAL : ack_check_form(partition, &acks[i]);
         if (status)
             return status;
+        twice |= acks[i].first == behind;
         behind = acks[i].last;
     }
+    if (twice)
+        return -EPERM; /* of what was given back by the one before it */
     for (size_t i = 0; i < ack_count && !status; i++)
         status = ack_check(partition, owner, &acks[i]);
     for (size_t i = 0; i < ack_count && !status; i++)

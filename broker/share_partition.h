@@ -107,7 +107,8 @@ struct share_ack {
     int32_t answer_count;
 };
 /* All or nothing. 0; -EINVAL: not well formed, not in order, or beyond `end`; -EPERM: a record that
- * the owner does not hold (any more). What lies below `start` is passed over. */
+ * the owner does not hold (any more), or that comes twice. What lies below `start` is passed over.
+ */
 int share_partition_acknowledge(struct share_partition *partition, uint64_t owner,
     const struct share_ack *acks, size_t ack_count, const struct share_limits *limits,
     int64_t now) MUST_CHECK;

@@ -50,8 +50,10 @@ int16_t share_request_say(
     struct topic *topic = answer_topic(request, bytes_of(NULL, 0), &said->topic);
     struct log *log = topic ? topic_log(topic, said->index) : NULL;
     if (!log)
-        return KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-    if (asks_for_time(said) && (!said->renew || !share_config_renews(broker, session->group)))
+        return topic ? KAFKA_ERROR_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_ERROR_UNKNOWN_TOPIC_ID;
+    if (asks_for_time(said) && !said->renew)
         return KAFKA_ERROR_INVALID_REQUEST;
+    if (asks_for_time(said) && !share_config_renews(broker, session->group))
+        return KAFKA_ERROR_INVALID_RECORD_STATE;
     return share_part_acknowledge(broker->shares, session, log, said->acks, said->ack_count);
 }

@@ -35,7 +35,8 @@ static void begin(const char *const *options)
     client_close(client);
 }
 
-/* Its only row; NULL: nothing was told. */
+/* Its only row; NULL: nothing was had. The first fetch tells of every partition, others of those
+ * with news. */
 static struct share_fetch_response_partition_data *fetch(
     struct member *member, int32_t records, bool exact)
 {
@@ -59,9 +60,15 @@ static struct share_fetch_response_partition_data *fetch(
     struct share_fetch_response *answer = client_call(member->client, API_SHARE_FETCH, 2, &request);
     cr_assert_not_null(answer);
     cr_assert_eq(answer->error_code, 0);
-    if (answer->responses_count == 0)
+    if (answer->responses_count == 0) {
+        cr_assert_neq(request.share_session_epoch, 0);
         return NULL;
+    }
     cr_assert_eq(answer->responses[0].partitions[0].error_code, 0);
+    if (answer->responses[0].partitions[0].acquired_records_count == 0) {
+        cr_assert_eq(request.share_session_epoch, 0);
+        return NULL;
+    }
     return &answer->responses[0].partitions[0];
 }
 

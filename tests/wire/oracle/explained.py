@@ -110,6 +110,30 @@ RULES = [
          "DescribeQuorum", r".*\.(LeaderEpoch|HighWatermark|LogEndOffset|Name|Port)"),
     Rule("No error has no text.",
          "AlterPartitionReassignments", r"\.ErrorMessage", "", None),
+    Rule("A share group is assigned as soon as its members change, not with the next heartbeat, and a new one has "
+         "epoch 0.",
+         "ShareGroupDescribe", r".*\.(Group|Assignment)Epoch"),
+    Rule("Which of its members gets which partition of a topic is each broker's choice.",
+         "ShareGroupHeartbeat", r"\.Assignment\..*\.Partitions\[0\]", scenario="share_members_together"),
+    Rule("Kafka takes a group without a name, and a topic id or a mode of acquiring that does not exist fails the "
+         "whole request (UNKNOWN_SERVER_ERROR); Millrace refuses the name, tells the topic, and takes the mode for 0.",
+         "ShareFetch ShareAcknowledge", ".*", scenario="share_accident"),
+    Rule("Where a share group is, is told as it is; Kafka tells what it wrote last: nothing before the first "
+         "acknowledgement, then where the group was one before.",
+         "DescribeShareGroupOffsets", r".*\.StartOffset", both=lambda kafka, ours: kafka < ours),
+    Rule("The same of its lag, in which Kafka counts markers of transactions.",
+         "DescribeShareGroupOffsets", r".*\.Lag", both=lambda kafka, ours: kafka == -1 or kafka > ours),
+    Rule("More than group.share.partition.max.record.locks are never locked; Kafka goes on to the end of a batch.",
+         "ShareFetch", r".*\.(AcquiredRecords\[0\]\.(First|Last)Offset|Records\[0\]\.base)", scenario="share_limits"),
+    Rule("A record that is delivered for the last time comes alone; Kafka gives fewer of a batch before that, too.",
+         "ShareFetch", r".*\.AcquiredRecords\[0\]\.LastOffset", scenario="share_delivery_limit|share_locks_end",
+         both=lambda kafka, ours: kafka < ours),
+    Rule("Markers of transactions are not given to members; Kafka gives them, and clients say that they are gaps.",
+         "ShareFetch", r".*\.(Records#|AcquiredRecords#|AcquiredRecords\[0\]\.LastOffset)",
+         both=lambda kafka, ours: kafka == ours + 1, scenario="share_isolation"),
+    Rule("If nothing is as young as share.auto.offset.reset=by_duration wants it, the group begins at the end; Kafka "
+         "says OFFSET_NOT_AVAILABLE until there is something.",
+         "ShareFetch", r".*\.ErrorCode", 78, 0, scenario="share_begins"),
     Rule("Two bytes behind a batch are INVALID_RECORD, as more than one batch is; Kafka checks the checksum first.",
          "Produce", r".*\.ErrorCode", 2, 87, scenario="produce_wrong_batches"),
 ]

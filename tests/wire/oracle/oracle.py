@@ -29,13 +29,15 @@ import play  # noqa: E402
 import sides  # noqa: E402
 
 FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "consumer_groups", "configs",
-            "admin", "transactions", "zombies", "hanging", "timeouts"]
+            "admin", "transactions", "zombies", "hanging", "timeouts", "shares"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 # Of both brokers. Few internal partitions and no waiting for members: times are not compared.
 SETTINGS = {"node.id": 1, "num.partitions": 4, "group.initial.rebalance.delay.ms": 0,
-            "group.min.session.timeout.ms": 1000, "group.max.size": 4, "log.retention.check.interval.ms": 36000000}
+            "group.min.session.timeout.ms": 1000, "group.max.size": 4,
+            "group.share.min.record.lock.duration.ms": 1000, "group.share.min.session.timeout.ms": 1500,
+            "group.share.max.size": 4, "log.retention.check.interval.ms": 36000000}
 KAFKA_SETTINGS = {
     "log.initial.task.delay.ms": 36000000,  # the records' times are long ago, and retention would take them
     "process.roles": "broker,controller", "inter.broker.listener.name": "PLAINTEXT",
@@ -46,6 +48,7 @@ KAFKA_SETTINGS = {
     "transaction.state.log.num.partitions": 1, "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200,
     "share.coordinator.state.topic.replication.factor": 1,
     "share.coordinator.state.topic.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
 }
 _scenarios = {}             # name: (family, function, versions' API or None)
 

@@ -1,6 +1,7 @@
 """sides.py - one broker that is asked, and what stands in its answers for what every broker chooses itself.
 
-Scenarios and recorded files speak in symbols: "#uuid1", "#member2", "#pid1" are whatever Kafka said first, second;
+Scenarios and recorded files speak in symbols: "#uuid1", "#member2", "#pid1", "#epoch1" (of a share group: each broker
+has its own steps) are whatever Kafka said first, second;
 a Side knows what they are for its own broker. "-token" in a name becomes characters of the scenario's own, of the
 same length, so that scenarios share a broker; "#now", "#now-60000" are times.
 """
@@ -14,7 +15,7 @@ import time
 import batches
 import messages
 
-SYMBOL = re.compile(r"#(uuid|member|pid|session|cluster)\d+")
+SYMBOL = re.compile(r"#(uuid|member|pid|session|cluster|epoch)\d+")
 NOW = re.compile(r"#now([+-]\d+)?")
 TOKEN = "-token"
 MEMBER = re.compile(r".*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Za-z0-9_-]{22}")
@@ -99,6 +100,7 @@ class Side:
         if "raw" not in step and struct.unpack_from(">i", data)[0] != correlation:
             return {"wrong correlation id": True}
         version = step["v"]
+        self.epochs = ("MemberEpoch", "GroupEpoch", "AssignmentEpoch") if step["k"].startswith("ShareGroup") else ()
         try:
             value = apis.answer(step["k"], version, data[:])
         except (messages.Wrong, struct.error, UnicodeDecodeError, ValueError) as problem:
@@ -142,7 +144,7 @@ class Side:
         """What this broker never gave: something that no broker knows."""
         if symbol.startswith("#uuid"):
             return "deadbeef" * 4
-        return 424242 if symbol.startswith(("#pid", "#session")) else symbol
+        return 424242 if symbol.startswith(("#pid", "#session", "#epoch")) else symbol
 
     # ---- values to symbols
 
@@ -200,7 +202,7 @@ class Side:
         if field.type == "uuid":
             return "zero" if value == messages.ZERO_UUID else self.symbol_of("uuid", value)
         if isinstance(value, str):
-            if name in ("ErrorMessage", "BatchIndexErrorMessage", "Documentation"):
+            if name.endswith("ErrorMessage") or name == "Documentation":
                 return "#text" if value else value
             if name == "ClusterId":
                 return self.symbol_of("cluster", value)
@@ -213,6 +215,8 @@ class Side:
             return "#port"
         if name == "ProducerId" and value >= 0:
             return self.symbol_of("pid", value)
+        if name in self.epochs and value > 0:
+            return self.symbol_of("epoch", value)
         if name == "SessionId" and value > 0:
             return self.symbol_of("session", value)
         if name in ("TotalBytes", "UsableBytes", "FinalizedFeaturesEpoch") and value >= 0:
