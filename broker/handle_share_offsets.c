@@ -85,20 +85,35 @@ static void place_add(void *context, const struct uuid *topic, int32_t index)
     partition_set_add(context, topic, index, 0);
 }
 
+/* The topics that members want, each once however many want it (as its partition 0). */
+static void topics_gather(
+    struct request *request, const struct share_group *group, struct partition_set *topics)
+{
+    list_foreach (node, &group->members) {
+        const struct share_member *member = list_entry(node, struct share_member, link);
+        for (size_t i = 0; i < member->topic_count; i++) {
+            const struct topic *topic =
+                storage_topic(request->broker->storage, bytes_text(member->topics[i]));
+            if (topic)
+                partition_set_add(topics, &topic->id, 0, 0);
+        }
+    }
+    partition_set_sort(topics);
+}
+
 /* What the group has begun to read, and what its members want to. */
 static void places_gather(
     struct request *request, const struct share_group *group, struct partition_set *places)
 {
-    struct storage *storage = request->broker->storage;
-    shares_each(request->broker->shares, bytes_text(group->base.id), place_add, places);
-    list_foreach (node, &group->members) {
-        const struct share_member *member = list_entry(node, struct share_member, link);
-        for (size_t i = 0; i < member->topic_count; i++) {
-            const struct topic *topic = storage_topic(storage, bytes_text(member->topics[i]));
-            for (int32_t p = 0; topic && p < topic->log_count; p++)
-                partition_set_add(places, &topic->id, p, 0);
-        }
+    struct partition_set topics = { 0 };
+    topics_gather(request, group, &topics);
+    for (size_t i = 0; i < topics.count; i++) {
+        const struct uuid *id = &topics.items[i].topic;
+        for (int32_t p = 0; p < storage_topic_by_id(request->broker->storage, id)->log_count; p++)
+            partition_set_add(places, id, p, 0);
     }
+    partition_set_done(&topics);
+    shares_each(request->broker->shares, bytes_text(group->base.id), place_add, places);
     partition_set_sort(places);
 }
 
