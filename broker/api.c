@@ -23,6 +23,7 @@ static const struct api table[] = {
     { API_SYNC_GROUP, handle_sync_group, true },
     { API_DESCRIBE_GROUPS, handle_describe_groups, false },
     { API_LIST_GROUPS, handle_list_groups, false },
+    { API_SASL_HANDSHAKE, handle_sasl_handshake, true },
     { API_API_VERSIONS, handle_api_versions, true },
     { API_CREATE_TOPICS, handle_create_topics, false },
     { API_DELETE_TOPICS, handle_delete_topics, false },
@@ -34,10 +35,14 @@ static const struct api table[] = {
     { API_END_TXN, handle_end_txn, true },
     { API_WRITE_TXN_MARKERS, handle_write_txn_markers, false },
     { API_TXN_OFFSET_COMMIT, handle_txn_offset_commit, true },
+    { API_DESCRIBE_ACLS, handle_describe_acls, false },
+    { API_CREATE_ACLS, handle_create_acls, false },
+    { API_DELETE_ACLS, handle_delete_acls, false },
     { API_DESCRIBE_CONFIGS, handle_describe_configs, false },
     { API_ALTER_CONFIGS, handle_alter_configs, false },
     { API_ALTER_REPLICA_LOG_DIRS, handle_alter_replica_log_dirs, false },
     { API_DESCRIBE_LOG_DIRS, handle_describe_log_dirs, false },
+    { API_SASL_AUTHENTICATE, handle_sasl_authenticate, true },
     { API_CREATE_PARTITIONS, handle_create_partitions, false },
     { API_DELETE_GROUPS, handle_delete_groups, false },
     { API_ELECT_LEADERS, handle_elect_leaders, false },
@@ -65,7 +70,6 @@ static const struct api table[] = {
 };
 
 #define NO_SASL      "logging in is not served yet"
-#define NO_ACLS      "there is no authorizer yet; everybody may do everything"
 #define NO_TOKENS    "delegation tokens come with logging in"
 #define NO_QUOTAS    "clients are not limited by quotas yet"
 #define NO_STREAMS   "the groups of Kafka Streams' own protocol (KIP-1071) are not served"
@@ -73,11 +77,6 @@ static const struct api table[] = {
 #define NO_TELEMETRY "nobody takes clients' metrics (KIP-714); without it clients are silent"
 
 static const struct absent_api absent[] = {
-    { 17, "SaslHandshake", NO_SASL },
-    { 29, "DescribeAcls", NO_ACLS },
-    { 30, "CreateAcls", NO_ACLS },
-    { 31, "DeleteAcls", NO_ACLS },
-    { 36, "SaslAuthenticate", NO_SASL },
     { 38, "CreateDelegationToken", NO_TOKENS },
     { 39, "RenewDelegationToken", NO_TOKENS },
     { 40, "ExpireDelegationToken", NO_TOKENS },

@@ -41,6 +41,11 @@ const struct absent_api *absent_apis(size_t *ret_count);
 
 /* Handlers, in handle_<family>.c. */
 void handle_api_versions(struct request *request);
+void handle_sasl_handshake(struct request *request);
+void handle_sasl_authenticate(struct request *request);
+void handle_describe_acls(struct request *request);
+void handle_create_acls(struct request *request);
+void handle_delete_acls(struct request *request);
 void handle_metadata(struct request *request);
 void handle_produce(struct request *request);
 void handle_fetch(struct request *request);

@@ -270,6 +270,8 @@ TEST(codec, large_requests_fit_into_four_times_their_size)
 {
     for (size_t i = 0; i < API_SCHEMA_COUNT; i++) {
         const struct message *message = api_schemas[i].request;
+        if (message == &delete_acls_request_message)
+            continue; /* a filter may be three nulls: hundreds of them fit, not thousands */
         for (int16_t v = message->versions.min; v <= message->versions.max; v++) {
             struct arena from, to;
             struct out wire = { 0 };

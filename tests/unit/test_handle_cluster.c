@@ -396,3 +396,68 @@ TEST(handle_cluster, a_cursor_must_point_at_what_was_asked_for)
     cr_assert_eq(answer->topics[0].partitions_count, 0);
     world_close(&world);
 }
+
+/* ---- security ------------------------------------------------------------------------------ */
+
+TEST(handle_cluster, a_client_that_logs_in_hears_that_nobody_does)
+{
+    struct world world;
+    world_open(&world, node);
+    struct client *client = client_connect(&world);
+    struct sasl_handshake_request request;
+    struct sasl_authenticate_request token;
+    codec_defaults(&sasl_handshake_request_message, &request);
+    codec_defaults(&sasl_authenticate_request_message, &token);
+    request.mechanism = bytes_text("PLAIN");
+    token.auth_bytes = bytes_text("token");
+    for (int16_t version = 0; version <= 1; version++) {
+        struct sasl_handshake_response *answer =
+            client_call(client, API_SASL_HANDSHAKE, version, &request);
+        cr_assert_eq(answer->error_code, KAFKA_ERROR_ILLEGAL_SASL_STATE);
+        cr_assert_eq(answer->mechanisms_count, 0);
+    }
+    for (int16_t version = 0; version <= 2; version++) {
+        struct sasl_authenticate_response *answer =
+            client_call(client, API_SASL_AUTHENTICATE, version, &token);
+        cr_assert_eq(answer->error_code, KAFKA_ERROR_ILLEGAL_SASL_STATE);
+        cr_assert_gt(answer->error_message.len, 0);
+        cr_assert_eq(answer->auth_bytes.len, 0);
+    }
+    world_close(&world);
+}
+
+TEST(handle_cluster, without_an_authorizer_there_are_no_rules)
+{
+    struct world world;
+    world_open(&world, node);
+    struct client *client = client_connect(&world);
+    struct describe_acls_request request;
+    struct create_acls_request_acl_creation rules[2];
+    struct create_acls_request create;
+    struct delete_acls_request_filter filters[2];
+    struct delete_acls_request drop;
+    codec_defaults(&describe_acls_request_message, &request);
+    codec_defaults(&create_acls_request_message, &create);
+    codec_defaults(&delete_acls_request_message, &drop);
+    for (int i = 0; i < 2; i++) {
+        struct_defaults(&create_acls_request_acl_creation_table, &rules[i]);
+        struct_defaults(&delete_acls_request_filter_table, &filters[i]);
+    }
+    create.creations = rules;
+    drop.filters = filters;
+    create.creations_count = drop.filters_count = 2;
+    for (int16_t version = 1; version <= 3; version++) {
+        struct describe_acls_response *told =
+            client_call(client, API_DESCRIBE_ACLS, version, &request);
+        cr_assert_eq(told->error_code, KAFKA_ERROR_SECURITY_DISABLED);
+        cr_assert_eq(told->resources_count, 0);
+        struct create_acls_response *made = client_call(client, API_CREATE_ACLS, version, &create);
+        cr_assert_eq(made->results_count, 2);
+        cr_assert_eq(made->results[1].error_code, KAFKA_ERROR_SECURITY_DISABLED);
+        struct delete_acls_response *gone = client_call(client, API_DELETE_ACLS, version, &drop);
+        cr_assert_eq(gone->filter_results_count, 2);
+        cr_assert_eq(gone->filter_results[1].error_code, KAFKA_ERROR_SECURITY_DISABLED);
+        cr_assert_eq(gone->filter_results[1].matching_acls_count, 0);
+    }
+    world_close(&world);
+}
