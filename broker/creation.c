@@ -100,6 +100,10 @@ int16_t creation_add(struct creation *creation, struct topic_plan *plan, struct 
         *ret_message = bytes_text(fault);
         return KAFKA_ERROR_INVALID_TOPIC_EXCEPTION;
     }
+    if (bytes_equal_text(plan->name, "__cluster_metadata")) {
+        *ret_message = bytes_text("__cluster_metadata is the log of Kafka's controllers");
+        return KAFKA_ERROR_INVALID_REQUEST;
+    }
     if (internal_topics_show(request->broker->internal_topics, plan->name) ||
         answer_topic(request, plan->name, NULL)) {
         *ret_message = answer_text(

@@ -18,6 +18,8 @@
 
 /* ---- UpdateFeatures ------------------------------------------------------------------------ */
 
+enum { UPGRADE = 1, UNSAFE_DOWNGRADE = 3 }; /* FeatureUpdate.UpgradeType, KIP-778 */
+
 /* Why the level can't be; null: it holds already. */
 static struct bytes level_fault(
     struct request *request, const struct update_features_request_feature_update_key *asked)
@@ -27,6 +29,9 @@ static struct bytes level_fault(
     if (!feature)
         return answer_text(
             request, "nobody knows the feature %.*s", len, (const char *)asked->feature.data);
+    if (asked->upgrade_type < UPGRADE || asked->upgrade_type > UNSAFE_DOWNGRADE)
+        return answer_text(request, "%s: there is no type of upgrade %d (1 to 3)", feature->name,
+            asked->upgrade_type);
     if (asked->max_version_level == feature->level)
         return bytes_of(NULL, 0);
     if (asked->max_version_level < 0 || asked->max_version_level > feature->max)

@@ -133,6 +133,13 @@ static void row_leader(struct fetch_part *part, const struct log *log)
     part->row->current_leader.leader_epoch = log->leader_epoch;
 }
 
+/* The broker that fetches, to hold a copy; below 0: a client. */
+static int32_t follower(const struct request *request)
+{
+    const struct fetch_request *body = request->body;
+    return request->version < 15 ? body->replica_id : body->replica_state.replica_id;
+}
+
 static void look_at_log(struct fetch_part *part, struct log *log)
 {
     const struct fetch_request *body = part->fetch->request->body;
@@ -143,6 +150,11 @@ static void look_at_log(struct fetch_part *part, struct log *log)
         row_refuse(part, code);
         if (code == KAFKA_ERROR_FENCED_LEADER_EPOCH)
             row_leader(part, log);
+        return;
+    }
+    if (follower(part->fetch->request) >= 0) { /* a broker of another cluster: none has copies */
+        row_refuse(part, KAFKA_ERROR_NOT_LEADER_OR_FOLLOWER);
+        row_leader(part, log);
         return;
     }
     row->high_watermark = log->high_watermark;
@@ -320,7 +332,7 @@ static void buffers_drop(struct fetch *fetch)
     }
 }
 
-/* Versions 16 and up tell a fenced client where the leader is. */
+/* Versions 16 and up tell a fenced client where the leader is; a broker knows. */
 static void endpoints_fill(struct fetch *fetch)
 {
     struct request *request = fetch->request;
@@ -328,7 +340,7 @@ static void endpoints_fill(struct fetch *fetch)
     bool any = false;
     for (size_t i = 0; i < fetch->part_count; i++)
         any |= fetch->parts[i].row->current_leader.leader_id >= 0;
-    if (!any)
+    if (!any || follower(request) >= 0)
         return;
     answer->node_endpoints = answer_array(request, &fetch_response_node_endpoint_table, 1);
     if (!answer->node_endpoints)

@@ -169,7 +169,7 @@ static void create_missing(struct request *request)
             commit_drop(creation.commit);
             return;
         }
-        if (code && code != KAFKA_ERROR_POLICY_VIOLATION)
+        if (code && code != KAFKA_ERROR_POLICY_VIOLATION && code != KAFKA_ERROR_INVALID_REQUEST)
             row->error_code = code;
     }
     int error = 0;

@@ -92,6 +92,27 @@ TEST(handle_configs, a_topic_tells_every_key_its_source_and_the_chain_below)
     world_close(&world);
 }
 
+TEST(handle_configs, a_list_is_told_in_the_order_in_which_it_was_set)
+{
+    struct world world;
+    world_open(&world, (const char *[]){ "log.cleanup.policy=delete,compact", NULL });
+    struct client *client = client_connect(&world);
+    client_create_topic(
+        client, "t", 1, (const char *[]){ "cleanup.policy= delete,  compact,delete", NULL });
+    client_create_topic(client, "u", 1, (const char *[]){ "cleanup.policy=compact,delete", NULL });
+    client_create_topic(client, "v", 1, NULL);
+    client_create_topic(client, "w", 1, (const char *[]){ "cleanup.policy=", NULL });
+    static const char *const told[][2] = { { "t", "delete,compact" }, { "u", "compact,delete" },
+        { "v", "delete,compact" }, { "w", "" } };
+    for (size_t i = 0; i < ARRAY_COUNT(told); i++) {
+        const struct describe_configs_response_resource_result *row =
+            find(describe(client, 4, 2, told[i][0], NULL, false), "cleanup.policy");
+        cr_assert(bytes_equal_text(row->value, told[i][1]), "%s: %.*s", told[i][0],
+            (int)row->value.len, (const char *)row->value.data);
+    }
+    world_close(&world);
+}
+
 TEST(handle_configs, only_the_keys_asked_for_are_told)
 {
     struct world world;

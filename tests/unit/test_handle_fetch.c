@@ -170,6 +170,29 @@ TEST(handle_fetch, each_fault_of_a_partition_has_its_code)
     world_close(&world);
 }
 
+TEST(handle_fetch, a_broker_that_wants_a_copy_is_refused)
+{
+    struct world world;
+    world_open(&world, NULL);
+    struct client *client = client_connect(&world);
+    client_create_topic(client, "t", 1, NULL);
+    fill(client, "t", 0, 1);
+    for (int16_t version = 4; version <= 18; version++) {
+        for (int32_t replica = -2; replica <= 1; replica++) {
+            struct fetch_request *request = client_fetch_request(client, "t", 0, 0);
+            request->topics->topic_id = log_of(&world, "t", 0)->topic->id;
+            request->replica_id = version < 15 ? replica : -1;
+            request->replica_state.replica_id = version < 15 ? -1 : replica;
+            struct fetch_response *answer = client_call(client, API_FETCH, version, request);
+            struct fetch_response_partition_data *part = answer->responses->partitions;
+            cr_assert_eq(part->error_code, replica < 0 ? 0 : KAFKA_ERROR_NOT_LEADER_OR_FOLLOWER);
+            cr_assert_eq(harvest(part, 0).records, replica < 0 ? 10 : 0);
+            cr_assert_eq(answer->node_endpoints_count, 0);
+        }
+    }
+    world_close(&world);
+}
+
 TEST(handle_fetch, the_end_of_the_log_is_not_out_of_range)
 {
     struct world world;

@@ -19,17 +19,17 @@ def sides_apis():
 
 class Rule:
     """apis: names of APIs; path: regular expression of the whole field path; kafka, ours: values, or tests of
-    them; both: a test of the two; scenario: how its name begins."""
+    them; both: a test of the two; scenario: how its name begins; asked: a test of the request."""
 
-    def __init__(self, reason, apis, path, kafka=None, ours=None, scenario=None, both=None):
+    def __init__(self, reason, apis, path, kafka=None, ours=None, scenario=None, both=None, asked=None):
         self.reason, self.apis, self.path = reason, apis.split(), re.compile(path)
         self.kafka, self.ours, self.scenario = kafka, ours, re.compile(scenario or "")
-        self.both = both
+        self.both, self.asked = both, asked
 
     def covers(self, scenario, step, path, kafka, ours):
         return (step.get("k") in self.apis and bool(self.path.fullmatch(path)) and
                 agrees(self.kafka, kafka) and agrees(self.ours, ours) and bool(self.scenario.match(scenario)) and
-                (not self.both or self.both(kafka, ours)))
+                (not self.both or self.both(kafka, ours)) and (not self.asked or self.asked(step["q"])))
 
 
 def agrees(wanted, value):
@@ -96,6 +96,14 @@ RULES = [
          "Fetch", r".*\.records\[\d\]\.off", lambda kafka: kafka in (0, 1), scenario="produce_wrong_batches"),
     Rule("An empty group.instance.id is refused as other bad ones are; Kafka lets it in.",
          "JoinGroup", r"\..*", ours=lambda ours: ours in (42, "", None, -1, 0), scenario="empty_instance"),
+    Rule("A session of Fetch by topic ids knows a deleted topic by its id (UNKNOWN_TOPIC_ID); Kafka's remembers its "
+         "name (UNKNOWN_TOPIC_OR_PARTITION, and INCONSISTENT_TOPIC_ID once another has it). Clients ask for metadata "
+         "either way.",
+         "Fetch", r".*\.(ErrorCode|AbortedTransactions)", lambda kafka: kafka in (3, 103, None),
+         lambda ours: ours in (100, []), scenario="session_of_a_topic_that_goes"),
+    Rule("A client id or a name that is no UTF-8 closes the connection; Kafka puts other characters in the "
+         "place of such bytes.",
+         "Metadata", r"\..*", scenario="headers_of_requests", ours=lambda ours: ours in ("(absent)", True)),
     Rule("A feature whose level says how Kafka's brokers keep something (its metadata log, replicas, share and streams "
          "groups) is not one of Millrace's.",
          "ApiVersions", r"\.(Finalized|Supported)Features\[[a-z.]+\]", "(present)", "(absent)"),
@@ -105,7 +113,9 @@ RULES = [
          "DescribeConfigs", r".*\.Configs\[node\.id\]\.Synonyms#", 1, 2),
     Rule("An empty name of a key, an operation that does not exist and a key of brokers that does not exist are "
          "INVALID_REQUEST; Kafka says INVALID_CONFIG, UNKNOWN_SERVER_ERROR, and nothing when it only validates.",
-         "AlterConfigs IncrementalAlterConfigs", r".*\.ErrorCode", lambda kafka: kafka in (40, -1, 0), 42),
+         "AlterConfigs IncrementalAlterConfigs", r".*\.ErrorCode", lambda kafka: kafka in (40, -1, 0), 42,
+         asked=lambda q: any(row["Name"] in ("", "no.such.key") or row.get("ConfigOperation", 0) > 3
+                             for one in q["Resources"] for row in one["Configs"])),
     Rule("One node without a quorum: epoch, end and listener are Millrace's own.",
          "DescribeQuorum", r".*\.(LeaderEpoch|HighWatermark|LogEndOffset|Name|Port)"),
     Rule("No error has no text.",

@@ -29,7 +29,7 @@ import play  # noqa: E402
 import sides  # noqa: E402
 
 FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "consumer_groups", "configs",
-            "admin", "transactions", "zombies", "hanging", "timeouts", "shares"]
+            "admin", "edges", "transactions", "zombies", "hanging", "timeouts", "shares"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
