@@ -151,7 +151,14 @@ static bool begins_with(struct bytes key, struct bytes prefix)
 void store_each(const struct storage *storage, uint16_t kind, struct bytes prefix,
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
 {
-    const struct store_entry *entry = store_at(&storage->store, kind, prefix);
+    store_each_from(storage, kind, prefix, prefix, each, context);
+}
+
+void store_each_from(const struct storage *storage, uint16_t kind, struct bytes prefix,
+    struct bytes from,
+    bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
+{
+    const struct store_entry *entry = store_at(&storage->store, kind, from);
     while (entry && begins_with(store_entry_key(entry), prefix) &&
            each(context, store_entry_key(entry), store_entry_value(entry), entry->lsn))
         entry = store_next(&storage->store, kind, store_entry_key(entry));

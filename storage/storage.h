@@ -303,6 +303,10 @@ bool store_get(const struct storage *storage, uint16_t kind, struct bytes key,
  * is visited. `each` returns false to stop; it must not commit. */
 void store_each(const struct storage *storage, uint16_t kind, struct bytes prefix,
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context);
+/* The same from the first key ≥ `from` on, which begins with `prefix`. */
+void store_each_from(const struct storage *storage, uint16_t kind, struct bytes prefix,
+    struct bytes from,
+    bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context);
 
 /* An entry that a change told of. */
 void store_entry_get(const struct store_entry *entry, struct bytes *ret_key,

@@ -522,6 +522,13 @@ TEST(storage, lists_keys_by_prefix)
     found[0] = '\0';
     store_each(test.storage, STORE_OFFSET, text(""), collect, found);
     cr_assert_str_eq(found, "g/1=a;g/2=b;h/1=c;");
+    static const char *const seen[][2] = { { "g/", "g/1=a;g/2=b;" }, { "g/1", "g/1=a;g/2=b;" },
+        { "g/1\x01", "g/2=b;" }, { "g/3", "" }, { "h", "" } };
+    for (size_t i = 0; i < ARRAY_COUNT(seen); i++) {
+        found[0] = '\0';
+        store_each_from(test.storage, STORE_OFFSET, text("g/"), text(seen[i][0]), collect, found);
+        cr_assert_str_eq(found, seen[i][1], "from %s: %s", seen[i][0], found);
+    }
     storage_test_kill(&test);
     cr_assert_str_eq(get(&test, "g/3"), "(absent)");
     cr_assert_str_eq(get(&test, "g/1"), "a");
