@@ -1284,24 +1284,37 @@ static const char *classic_protocol_type(const struct group *base)
     return type ? type : "";
 }
 
-/* Members whose metadata cannot be read want nothing; while no protocol is chosen all may want
- * anything. */
-static bool classic_is_subscribed(const struct group *base, struct bytes topic)
+/* While no protocol is chosen all may want anything. */
+static bool classic_each_subscribed(
+    const struct group *base, void (*each)(void *context, struct bytes topic), void *context)
 {
     const struct classic_group *group = own_const(base);
     if (group->state != CLASSIC_EMPTY && !group->protocol_name)
-        return true;
+        return false;
     list_foreach (node, &group->members) {
         const struct classic_member *member = list_entry(node, struct classic_member, link);
         struct consumer_subscription subscription;
         if (consumer_subscription_read(&subscription, classic_member_metadata(member)) < 0)
-            continue;
-        bool wants = consumer_subscription_has(&subscription, topic);
+            return false;
+        for (int32_t i = 0; i < subscription.body.topics_count; i++)
+            each(context, subscription.body.topics[i]);
         consumer_subscription_done(&subscription);
-        if (wants)
-            return true;
     }
-    return false;
+    return true;
+}
+
+/* As Kafka 4.3: a group that never had members has the time of each commit only; while members
+ * rebalance, or are no consumers, nobody knows what they read. */
+static enum group_retention classic_retention(const struct group *base)
+{
+    const struct classic_group *group = own_const(base);
+    if (!group->protocol_type)
+        return GROUP_OFFSETS_BY_COMMIT;
+    if (group->state == CLASSIC_EMPTY)
+        return GROUP_OFFSETS_BY_STATE;
+    return group->state == CLASSIC_STABLE && strcmp(group->protocol_type, "consumer") == 0
+               ? GROUP_OFFSETS_BY_COMMIT
+               : GROUP_KEEPS_OFFSETS;
 }
 
 static bool classic_is_empty(const struct group *base)
@@ -1316,7 +1329,8 @@ static const struct group_operations operations = {
     .state_name = classic_state_of,
     .protocol_type = classic_protocol_type,
     .is_empty = classic_is_empty,
-    .is_subscribed = classic_is_subscribed,
+    .each_subscribed = classic_each_subscribed,
+    .retention = classic_retention,
     .expire = classic_expire,
     .save = classic_save,
     .load = classic_load,

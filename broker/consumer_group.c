@@ -873,17 +873,30 @@ static bool consumer_is_empty(const struct group *base)
     return own(base)->member_count == 0;
 }
 
-static bool consumer_is_subscribed(const struct group *base, struct bytes topic)
+static void names_tell(
+    const struct name_list *names, void (*each)(void *context, struct bytes topic), void *context)
+{
+    for (size_t i = 0; i < names->count; i++)
+        each(context, bytes_text(names->names[i]));
+}
+
+static bool consumer_each_subscribed(
+    const struct group *base, void (*each)(void *context, struct bytes topic), void *context)
 {
     struct consumer_group *group = own(base);
     list_foreach (node, &group->members) {
         const struct consumer_member *member = list_entry(node, struct consumer_member, link);
-        if (name_list_has(&member->names, topic) ||
-            (member->regex && member->regex[0] &&
-                name_list_has(&regex_of(group, member->regex)->names, topic)))
-            return true;
+        names_tell(&member->names, each, context);
+        if (member->regex && member->regex[0])
+            names_tell(&regex_of(group, member->regex)->names, each, context);
     }
-    return false;
+    return true;
+}
+
+static enum group_retention consumer_retention(const struct group *base)
+{
+    (void)base;
+    return GROUP_OFFSETS_BY_COMMIT;
 }
 
 struct consumer_group *consumer_group_create(
@@ -925,7 +938,8 @@ static const struct group_operations operations = {
     .state_name = consumer_state_name,
     .protocol_type = consumer_protocol_type,
     .is_empty = consumer_is_empty,
-    .is_subscribed = consumer_is_subscribed,
+    .each_subscribed = consumer_each_subscribed,
+    .retention = consumer_retention,
     .expire = consumer_expire,
     .settle = consumer_settle,
     .save = consumer_group_save,

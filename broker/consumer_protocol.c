@@ -40,14 +40,6 @@ void consumer_subscription_done(struct consumer_subscription *subscription)
     arena_done(&subscription->arena);
 }
 
-bool consumer_subscription_has(const struct consumer_subscription *subscription, struct bytes topic)
-{
-    for (int32_t i = 0; i < subscription->body.topics_count; i++)
-        if (bytes_equal(subscription->body.topics[i], topic))
-            return true;
-    return false;
-}
-
 static void add_all(struct partition_set *set, struct bytes name, const int32_t *partitions,
     int32_t count, const struct topic_view *topics)
 {

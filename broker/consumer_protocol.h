@@ -25,8 +25,6 @@ struct consumer_subscription {
 int consumer_subscription_read(
     struct consumer_subscription *subscription, struct bytes data) MUST_CHECK;
 void consumer_subscription_done(struct consumer_subscription *subscription);
-bool consumer_subscription_has(
-    const struct consumer_subscription *subscription, struct bytes topic);
 /* What the member says it owns; topics that are not there are left out. */
 void consumer_subscription_owned(const struct consumer_subscription *subscription,
     const struct topic_view *topics, struct partition_set *ret_owned);

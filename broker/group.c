@@ -60,6 +60,24 @@ bool group_is_full(const struct group *group, size_t more)
     return group_owner_is_full(group->owner, more);
 }
 
+struct look_for {
+    struct bytes topic;
+    bool found;
+};
+
+static void look_for(void *context, struct bytes topic)
+{
+    struct look_for *look = context;
+    look->found |= bytes_equal(topic, look->topic);
+}
+
+bool group_is_subscribed(const struct group *group, struct bytes topic)
+{
+    struct look_for look = { topic, false };
+    return group->operations->each_subscribed &&
+           (!group->operations->each_subscribed(group, look_for, &look) || look.found);
+}
+
 int64_t group_next_deadline(const struct group *group)
 {
     struct heap_node *node = heap_first(&group->deadlines);

@@ -70,6 +70,14 @@ struct group_offset_client {
     bool by_partition; /* told by check_commit: ask check_commit_partition for each */
 };
 
+/* From when an offset's offsets.retention.minutes count; never while a member is subscribed to its
+ * topic. */
+enum group_retention {
+    GROUP_KEEPS_OFFSETS,     /* they do not, now */
+    GROUP_OFFSETS_BY_COMMIT, /* from its commit */
+    GROUP_OFFSETS_BY_STATE,  /* from state_since_ms, or its commit if that is later */
+};
+
 /* What a kind does. Those that may be NULL say so. */
 struct group_operations {
     enum group_kind kind;
@@ -80,9 +88,14 @@ struct group_operations {
     const char *(*protocol_type)(const struct group *group); /* "": none */
     /* No members: it may be deleted, or become a group of another kind. */
     bool (*is_empty)(const struct group *group);
-    /* Is a member subscribed to the topic, or may be? OffsetDelete then spares it. Asked only of
-     * groups that are empty or say "consumer" as their protocol type; NULL: never. */
-    bool (*is_subscribed)(const struct group *group, struct bytes topic);
+    /* Tells every topic that a member is subscribed to, perhaps more than once: offsets of these
+     * are spared by OffsetDelete and by time. False: it may be any topic, for what members say
+     * cannot be read. Asked only of groups that are empty or say "consumer" as their protocol type;
+     * NULL: there are none. */
+    bool (*each_subscribed)(
+        const struct group *group, void (*each)(void *context, struct bytes topic), void *context);
+    /* Which offsets time may take now. NULL: none ever, nor the group itself. */
+    enum group_retention (*retention)(const struct group *group);
 
     /* A deadline that was set is over; it is not in the heap any more. */
     void (*expire)(struct group *group, struct heap_node *node, int64_t now);
@@ -146,6 +159,8 @@ void group_deadline_clear(struct group *group, struct heap_node *node);
 /* Would `more` bytes make the groups larger than they may be? */
 bool group_owner_is_full(const struct group_owner *owner, size_t more);
 bool group_is_full(const struct group *group, size_t more);
+/* Is a member subscribed to the topic, or may be? */
+bool group_is_subscribed(const struct group *group, struct bytes topic);
 
 /* INT64_MAX: none. */
 int64_t group_next_deadline(const struct group *group);

@@ -116,8 +116,7 @@ static void topic_delete(struct request *request, struct commit *commit, const s
     struct offset_delete_response_topic *rows)
 {
     struct topic *topic = answer_topic(request, rows->name, NULL);
-    bool wanted = topic && group->operations->is_subscribed &&
-                  group->operations->is_subscribed(group, rows->name);
+    bool wanted = topic && group_is_subscribed(group, rows->name);
     for (int32_t p = 0; p < rows->partitions_count; p++) {
         struct offset_delete_response_partition *row = &rows->partitions[p];
         if (!topic || !topic_log(topic, row->partition_index)) {
