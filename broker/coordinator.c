@@ -48,7 +48,8 @@ struct coordinator {
     struct list buckets[BUCKET_COUNT];
     struct list groups;
     size_t group_count;
-    struct heap wakes; /* of groups by their earliest deadline */
+    struct group *walk; /* where coordinator_walk_group stands; NULL: nowhere */
+    struct heap wakes;  /* of groups by their earliest deadline */
     struct timer timer;
     struct list commits; /* struct pending_commit in flight */
 };
@@ -337,6 +338,8 @@ struct group *coordinator_group_make(
 
 static void group_remove(struct coordinator *coordinator, struct group *group)
 {
+    if (coordinator->walk == group)
+        coordinator->walk = coordinator_group_next(coordinator, group);
     heap_remove(&coordinator->wakes, &group->wake);
     list_remove(&group->link);
     list_remove(&group->bucket);
@@ -380,6 +383,21 @@ struct group *coordinator_group_next(struct coordinator *coordinator, const stru
 {
     struct list *next = after ? after->link.next : coordinator->groups.next;
     return next == &coordinator->groups ? NULL : list_entry(next, struct group, link);
+}
+
+void coordinator_walk_begin(struct coordinator *coordinator)
+{
+    coordinator->walk = coordinator_group_next(coordinator, NULL);
+}
+
+struct group *coordinator_walk_group(const struct coordinator *coordinator)
+{
+    return coordinator->walk;
+}
+
+void coordinator_walk_on(struct coordinator *coordinator)
+{
+    coordinator->walk = coordinator_group_next(coordinator, coordinator->walk);
 }
 
 /* ---- between the protocols ---- */
@@ -482,9 +500,10 @@ struct consumer_group *coordinator_consumer_group(
 
 /* ---- offsets ---- */
 
-enum {
-    OFFSET_VALUE_SIZE = 20
-}; /* i64 offset, i32 leader epoch, i64 commit ms, then the metadata */
+/* The value: i64 offset | i32 leader epoch | i64 commit ms | metadata; or, from format 5 of the
+ * directory on, with the top bit of the commit's time set: ... | i64 expire ms | metadata. */
+enum { OFFSET_VALUE_SIZE = 20, OFFSET_EXPIRE_SIZE = 8 };
+#define OFFSET_EXPIRES (UINT64_C(1) << 63)
 
 void coordinator_offset_key(
     struct out *out, struct bytes group, const struct uuid *topic, int32_t partition)
@@ -501,7 +520,10 @@ void coordinator_offset_value(struct out *value, const struct committed_offset *
 {
     le_put64(out_add(value, 8), (uint64_t)offset->offset);
     le_put32(out_add(value, 4), (uint32_t)offset->leader_epoch);
-    le_put64(out_add(value, 8), (uint64_t)offset->commit_ms);
+    uint64_t commit_ms = offset->commit_ms > 0 ? (uint64_t)offset->commit_ms : 0;
+    le_put64(out_add(value, 8), commit_ms | (offset->expire_ms ? OFFSET_EXPIRES : 0));
+    if (offset->expire_ms)
+        le_put64(out_add(value, OFFSET_EXPIRE_SIZE), (uint64_t)offset->expire_ms);
     out_bytes(value, offset->metadata.data, offset->metadata.len);
 }
 
@@ -537,11 +559,17 @@ bool coordinator_offset_decode(struct bytes value, struct committed_offset *ret_
 {
     if (value.len < OFFSET_VALUE_SIZE)
         return false;
+    uint64_t commit_ms = le_get64(value.data + 12);
+    bool expires = commit_ms & OFFSET_EXPIRES;
+    size_t size = OFFSET_VALUE_SIZE + (expires ? OFFSET_EXPIRE_SIZE : 0);
+    if (value.len < size)
+        return false;
     *ret_offset = (struct committed_offset){
         .offset = (int64_t)le_get64(value.data),
         .leader_epoch = (int32_t)le_get32(value.data + 8),
-        .commit_ms = (int64_t)le_get64(value.data + 12),
-        .metadata = bytes_of(value.data + OFFSET_VALUE_SIZE, value.len - OFFSET_VALUE_SIZE),
+        .commit_ms = (int64_t)(commit_ms & ~OFFSET_EXPIRES),
+        .expire_ms = expires ? (int64_t)le_get64(value.data + OFFSET_VALUE_SIZE) : 0,
+        .metadata = bytes_of(value.data + size, value.len - size),
     };
     return true;
 }

@@ -65,6 +65,12 @@ void coordinator_settle(struct coordinator *coordinator, struct group *group);
 /* In the order of their making: NULL is before the first. */
 struct group *coordinator_group_next(struct coordinator *coordinator, const struct group *after);
 
+/* A walk over all groups that goes on in later turns, whatever comes and goes meanwhile; there is
+ * one. The group it stands at; NULL: it is over. */
+void coordinator_walk_begin(struct coordinator *coordinator);
+struct group *coordinator_walk_group(const struct coordinator *coordinator);
+void coordinator_walk_on(struct coordinator *coordinator);
+
 /* Adds to the unit that the group, which is empty, and all its offsets go; coordinator_drop_group
  * when it was committed. */
 void coordinator_delete_group(
@@ -77,6 +83,7 @@ struct committed_offset {
     int64_t offset;
     int32_t leader_epoch; /* -1: the client said none */
     int64_t commit_ms;
+    int64_t expire_ms;     /* wall time at which it does, as OffsetCommit 2-4 said; 0: it did not */
     struct bytes metadata; /* valid until the next log_commit */
 };
 

@@ -40,6 +40,18 @@ struct commit_part {
     struct group_offset_client client;
 };
 
+/* What versions 2 to 4 may say, as a time; 0: nothing. */
+static int64_t expire_time(int64_t now_ms, int64_t retention_ms)
+{
+    if (retention_ms == -1)
+        return 0;
+    if (now_ms < 0) /* a clock that was never set */
+        now_ms = 0;
+    if (retention_ms > INT64_MAX - now_ms)
+        return INT64_MAX;
+    return now_ms + retention_ms > 0 ? now_ms + retention_ms : 1;
+}
+
 static int16_t commit_partition(struct request *request, struct commit_part *part,
     const struct offset_commit_request_topic *topic,
     const struct offset_commit_request_partition *partition)
@@ -59,10 +71,13 @@ static int16_t commit_partition(struct request *request, struct commit_part *par
                         : KAFKA_ERROR_NONE;
     if (error)
         return error;
+    const struct offset_commit_request *body = request->body;
+    int64_t now_ms = clock_wall_ms(request->broker->doors->clock);
     struct committed_offset offset = {
         .offset = partition->committed_offset,
         .leader_epoch = partition->committed_leader_epoch,
-        .commit_ms = clock_wall_ms(request->broker->doors->clock),
+        .commit_ms = now_ms,
+        .expire_ms = expire_time(now_ms, body->retention_time_ms),
         .metadata =
             partition->committed_metadata.data ? partition->committed_metadata : bytes_of("", 0),
     };
@@ -195,10 +210,13 @@ static bool tell(struct request *request, struct bytes group, const struct uuid 
     struct committed_offset offset;
     uint64_t lsn;
     *ret_told = (struct told){ .offset = -1, .leader_epoch = -1, .metadata = bytes_of("", 0) };
-    if (!id ||
-        !coordinator_get_offset(request->broker->coordinator, group, id, partition, &offset, &lsn))
+    if (!id)
         return true;
-    request_depends(request, lsn);
+    bool there =
+        coordinator_get_offset(request->broker->coordinator, group, id, partition, &offset, &lsn);
+    request_depends(request, lsn); /* also that it is not there any more */
+    if (!there)
+        return true;
     uint8_t *copy = request_alloc(request, offset.metadata.len ? offset.metadata.len : 1);
     if (!copy)
         return false;
@@ -254,6 +272,7 @@ static bool collect_all(struct request *request, struct bytes group,
 {
     struct coordinator *coordinator = request->broker->coordinator;
     struct collect collect = { .request = request, .counting = true };
+    request_depends(request, store_deleted(request->broker->storage, STORE_OFFSET));
     coordinator_each_offset(coordinator, group, collect_one, &collect);
     collect.topics =
         request_alloc(request, (size_t)collect.topic_count * sizeof(*collect.topics) + 1);

@@ -26,6 +26,7 @@ enum key_type { /* Kafka's CoordinatorRecordType, of each topic for itself */
 };
 enum {
     OFFSET_COMMIT_VERSION = 3,
+    OFFSET_COMMIT_EXPIRES_VERSION = 1, /* the only one that tells when */
     TRANSACTION_LOG_VERSION = 1,
 };
 
@@ -124,8 +125,14 @@ static void offset_write(
         record.metadata = or_empty(offset.metadata);
         record.commit_timestamp = offset.commit_ms;
     }
+    bool expires = value.data && offset.expire_ms;
+    if (expires) {
+        record.leader_epoch = -1;
+        record.expire_timestamp = offset.expire_ms;
+    }
     internal_record_add(to, KEY_OFFSET_COMMIT, &offset_commit_key_message, &record_key,
-        OFFSET_COMMIT_VERSION, value.data ? &offset_commit_value_message : NULL, &record);
+        expires ? OFFSET_COMMIT_EXPIRES_VERSION : OFFSET_COMMIT_VERSION,
+        value.data ? &offset_commit_value_message : NULL, &record);
 }
 
 /* ---- groups -------------------------------------------------------------------------------- */

@@ -35,7 +35,7 @@
 #include "storage/rewrite.h"
 #include "storage/slot.h"
 
-#define FORMAT_TEXT "4\n" /* STORAGE_FORMAT */
+#define FORMAT_TEXT "5\n" /* STORAGE_FORMAT */
 
 enum {
     REPLAY_RUN_BYTES = 256 * 1024,   /* of one log, before they are written */

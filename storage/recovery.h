@@ -2,7 +2,7 @@
  * recovery.h - from a data directory to a storage that is ready. Inside storage/ only.
  *
  *     DIR/lock             held while the process lives
- *     DIR/millrace.format  "4\n"; made last, so without it there is nothing yet
+ *     DIR/millrace.format  "5\n"; made last, so without it there is nothing yet
  *     DIR/meta.a, meta.b   slot.h
  *     DIR/wal/             wal.h
  *     DIR/reserve          reserve.h
@@ -18,8 +18,9 @@ struct wal_events;
 
 /* An older directory is read and becomes this one at its start. 2: the slots carry transactions.
  * 3: claims of segments have flags and a root, sealed segments a footer file (footer.h).
- * 4: the store's entries keep the lsns of their changes. */
-enum { STORAGE_FORMAT = 4 };
+ * 4: the store's entries keep the lsns of their changes. 5: a committed offset may say when it
+ * expires (broker/coordinator.c). */
+enum { STORAGE_FORMAT = 5 };
 
 /* Blocking. Errors of storage_open; each said. */
 int recovery_run(struct storage *storage, const struct wal_events *events) MUST_CHECK;
