@@ -18,6 +18,7 @@
 #include "broker/commit.h"
 #include "broker/connection_state.h"
 #include "broker/coordinator.h"
+#include "broker/expiry.h"
 #include "broker/internal_topics.h"
 #include "broker/overrides.h"
 #include "broker/producer_ids.h"
@@ -249,6 +250,7 @@ static int open_parts(struct broker *broker)
     status = transaction_coordinator_create(&broker->transactions, broker);
     if (status)
         return status;
+    broker->expiry = expiry_create(broker);
     struct processors_config processors = {
         .dir = broker->config->log_dir,
         .default_partitions = broker->config->num_partitions,
@@ -314,6 +316,7 @@ void broker_destroy(struct broker *broker)
     say_unsaid(broker);
     timer_cancel(broker->doors->timers, &broker->stall);
     processors_destroy(broker->processors);
+    expiry_destroy(broker->expiry);
     if (broker->coordinator)
         coordinator_destroy(broker->coordinator);
     shares_destroy(broker->shares);

@@ -19,6 +19,7 @@
 #include "storage/storage.h"
 
 struct coordinator;     /* groups and offsets: coordinator.h */
+struct expiry;          /* expiry.h */
 struct internal_topics; /* internal_topics.h */
 struct processors;      /* processors/processors.h */
 struct workers;         /* processors/workers.h */
@@ -34,6 +35,7 @@ struct broker {
     struct overrides *overrides;
     struct storage *storage;
     struct coordinator *coordinator;
+    struct expiry *expiry;
     struct shares *shares;
     struct processors *processors;
     struct producer_ids *producer_ids;

@@ -125,6 +125,8 @@ struct broker_config {
     int32_t transaction_expiry_check_ms;
     int64_t transactions_max;
     int32_t offset_metadata_max_bytes;
+    int32_t offsets_retention_minutes;
+    int64_t offsets_check_ms; /* between two looks for offsets that are too old */
     int32_t group_initial_rebalance_delay_ms;
     int32_t group_min_session_timeout_ms, group_max_session_timeout_ms;
     int32_t group_max_size;

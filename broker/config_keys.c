@@ -17,32 +17,31 @@
 
 #include "broker/config_table.h"
 
-#define WHY_ACL          "Belongs to the authorizer, which is refused."
-#define WHY_CHECKPOINT   "Checkpoints follow checkpoint.interval.ms."
-#define WHY_CLEANER      "Sizes Kafka's log cleaner."
-#define WHY_CLIENT       "Concerns connections that a broker opens; this one opens none."
-#define WHY_REGEX        "Regular expressions of groups are looked up again when the topics change."
-#define WHY_CORDONED     "There is one data directory."
-#define WHY_METRICS      "Kafka's metrics and their reporters do not exist here."
-#define WHY_OFFSETS      "Offsets and groups are in the data directory, not in a topic."
-#define WHY_OFFSETS_KEPT "Committed offsets are kept: nothing lets them expire yet."
-#define WHY_ONE_COPY     "On one node a topic has one copy."
-#define WHY_ONE_NODE     "One node: there is no other broker to talk to."
-#define WHY_PROTOCOLS    "All protocols that are served are served at once."
-#define WHY_PURGATORY    "Waiting requests are not kept in a purgatory that needs purging."
-#define WHY_QUEUED       "Limits per connection and memory.limit take its place."
-#define WHY_QUORUM       "No controllers and no metadata log: state is in the data directory."
-#define WHY_QUOTA        "Quotas are not served yet."
-#define WHY_REMOTE       "Remote storage is not served yet."
-#define WHY_REMOVED      "Kafka 4 knows it no longer, and neither changes anything here."
-#define WHY_SASL         "SASL is not served yet: a listener that asks for it is refused."
-#define WHY_SHARE        "What a share group has had is in the data directory, not in a topic."
-#define WHY_SHARE_NOW    "Share groups are assigned at once, by the simple assignor."
-#define WHY_STREAMS      "Groups of Kafka Streams' own protocol (KIP-1071) are not served yet."
-#define WHY_THREADS      "One loop and a small pool do the work; there are no threads to count."
-#define WHY_TLS          "TLS is not served yet: a listener that asks for it is refused."
-#define WHY_TOKEN        "Delegation tokens are not served yet."
-#define WHY_TRANSACTION  "State of transactions is in the data directory, not in a topic."
+#define WHY_ACL         "Belongs to the authorizer, which is refused."
+#define WHY_CHECKPOINT  "Checkpoints follow checkpoint.interval.ms."
+#define WHY_CLEANER     "Sizes Kafka's log cleaner."
+#define WHY_CLIENT      "Concerns connections that a broker opens; this one opens none."
+#define WHY_REGEX       "Regular expressions of groups are looked up again when the topics change."
+#define WHY_CORDONED    "There is one data directory."
+#define WHY_METRICS     "Kafka's metrics and their reporters do not exist here."
+#define WHY_OFFSETS     "Offsets and groups are in the data directory, not in a topic."
+#define WHY_ONE_COPY    "On one node a topic has one copy."
+#define WHY_ONE_NODE    "One node: there is no other broker to talk to."
+#define WHY_PROTOCOLS   "All protocols that are served are served at once."
+#define WHY_PURGATORY   "Waiting requests are not kept in a purgatory that needs purging."
+#define WHY_QUEUED      "Limits per connection and memory.limit take its place."
+#define WHY_QUORUM      "No controllers and no metadata log: state is in the data directory."
+#define WHY_QUOTA       "Quotas are not served yet."
+#define WHY_REMOTE      "Remote storage is not served yet."
+#define WHY_REMOVED     "Kafka 4 knows it no longer, and neither changes anything here."
+#define WHY_SASL        "SASL is not served yet: a listener that asks for it is refused."
+#define WHY_SHARE       "What a share group has had is in the data directory, not in a topic."
+#define WHY_SHARE_NOW   "Share groups are assigned at once, by the simple assignor."
+#define WHY_STREAMS     "Groups of Kafka Streams' own protocol (KIP-1071) are not served yet."
+#define WHY_THREADS     "One loop and a small pool do the work; there are no threads to count."
+#define WHY_TLS         "TLS is not served yet: a listener that asks for it is refused."
+#define WHY_TOKEN       "Delegation tokens are not served yet."
+#define WHY_TRANSACTION "State of transactions is in the data directory, not in a topic."
 
 /* Of no effect: default, range or choices, and why. */
 #define UNUSED(key_name, key_type, text, why)                                                      \
@@ -488,9 +487,14 @@ static const struct config_key keys[] = {
     UNUSED("offsets.commit.required.acks", STRING, NULL, WHY_REMOVED),
     UNUSED_NUMBER("offsets.commit.timeout.ms", INT, "5000", 1, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("offsets.load.buffer.size", INT, "5242880", 1, INT32_MAX, WHY_OFFSETS),
-    UNUSED_NUMBER(
-        "offsets.retention.check.interval.ms", LONG, "600000", 1, INT64_MAX, WHY_OFFSETS_KEPT),
-    UNUSED_NUMBER("offsets.retention.minutes", INT, "10080", 1, INT32_MAX, WHY_OFFSETS_KEPT),
+    NUMBER("offsets.retention.check.interval.ms", LONG, "600000", 1, INT64_MAX, INT64,
+        offsets_check_ms,
+        "How often committed offsets that are too old, and groups that have neither members nor "
+        "offsets, are looked for and deleted."),
+    NUMBER("offsets.retention.minutes", INT, "10080", 1, INT32_MAX, INT32,
+        offsets_retention_minutes,
+        "Committed offsets of a group are kept so long after its last member left or, if it never "
+        "had members or its members do not read the topic, after the commit."),
     UNUSED_NUMBER("offsets.topic.compression.codec", INT, "0", INT32_MIN, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("offsets.topic.num.partitions", INT, "50", 1, INT32_MAX, WHY_OFFSETS),
     UNUSED_NUMBER("offsets.topic.replication.factor", SHORT, "3", 1, 32767, WHY_OFFSETS),

@@ -319,16 +319,9 @@ bool transaction_coordinator_offset_waits(struct transaction_coordinator *coordi
     return waits;
 }
 
-static bool offset_drop(void *context, struct bytes key, struct bytes value, uint64_t lsn)
-{
-    (void)value;
-    (void)lsn;
-    unit_put(context, STORE_TRANSACTION_OFFSET, key, (struct bytes){ 0 });
-    return true;
-}
-
-void transaction_coordinator_drop_offsets(
-    struct transaction_coordinator *coordinator, struct unit *unit, struct bytes group)
+/* Of all open transactions the offsets that wait for the group. */
+static void each_waiting(struct transaction_coordinator *coordinator, struct bytes group,
+    bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
 {
     struct transaction_part part = transaction_offsets_part(group);
     struct out prefix = { 0 };
@@ -340,9 +333,45 @@ void transaction_coordinator_drop_offsets(
         offset_key(&prefix, one->transaction.now.producer_id);
         coordinator_offset_key(&prefix, group, NULL, 0);
         store_each(coordinator->broker->storage, STORE_TRANSACTION_OFFSET,
-            bytes_of(prefix.data, prefix.len), offset_drop, unit);
+            bytes_of(prefix.data, prefix.len), each, context);
     }
     out_done(&prefix);
+}
+
+struct tell_waiting {
+    void (*each)(void *context, struct bytes key);
+    void *context;
+};
+
+static bool tell_waiting(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    const struct tell_waiting *tell = context;
+    (void)value;
+    (void)lsn;
+    tell->each(tell->context, bytes_of(key.data + PRODUCER_KEY, key.len - PRODUCER_KEY));
+    return true;
+}
+
+size_t transaction_coordinator_each_waiting(struct transaction_coordinator *coordinator,
+    struct bytes group, void (*each)(void *context, struct bytes key), void *context)
+{
+    struct tell_waiting tell = { each, context };
+    each_waiting(coordinator, group, tell_waiting, &tell);
+    return coordinator->late.count;
+}
+
+static bool offset_drop(void *context, struct bytes key, struct bytes value, uint64_t lsn)
+{
+    (void)value;
+    (void)lsn;
+    unit_put(context, STORE_TRANSACTION_OFFSET, key, (struct bytes){ 0 });
+    return true;
+}
+
+void transaction_coordinator_drop_offsets(
+    struct transaction_coordinator *coordinator, struct unit *unit, struct bytes group)
+{
+    each_waiting(coordinator, group, offset_drop, unit);
 }
 
 /* ---- steps --------------------------------------------------------------------------------- */

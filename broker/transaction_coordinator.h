@@ -79,6 +79,10 @@ size_t transaction_put_offset(struct unit *unit, int64_t producer_id, struct byt
 /* Does an offset of this partition wait? */
 bool transaction_coordinator_offset_waits(struct transaction_coordinator *coordinator,
     struct bytes group, const struct uuid *topic, int32_t partition);
+/* Tells of every offset of the group that waits its place, as the store's key of the committed one.
+ * Returns how many open transactions it looked at. `each` must not commit. */
+size_t transaction_coordinator_each_waiting(struct transaction_coordinator *coordinator,
+    struct bytes group, void (*each)(void *context, struct bytes key), void *context);
 /* The group is deleted with this unit: what waits for it, too. */
 void transaction_coordinator_drop_offsets(
     struct transaction_coordinator *coordinator, struct unit *unit, struct bytes group);

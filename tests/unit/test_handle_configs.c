@@ -173,6 +173,8 @@ TEST(handle_configs, the_broker_tells_every_key_and_which_are_read_only)
     cr_assert_not(find(result, "log.retention.ms")->read_only);
     cr_assert_not(find(result, "max.connections")->read_only);
     cr_assert(find(result, "listeners")->read_only);
+    cr_assert(find(result, "offsets.retention.minutes")->read_only);
+    cr_assert(find(result, "offsets.retention.check.interval.ms")->read_only);
     cr_assert_eq(describe(client, 4, 4, "8", NULL, false)->error_code, KAFKA_ERROR_INVALID_REQUEST);
     result = describe(client, 4, 4, "", NULL, false);
     cr_assert_eq(result->error_code, 0);

@@ -126,6 +126,8 @@ static void say_offset(struct out *to, const struct record_view *record, struct 
     cr_assert_eq(value.commit_timestamp, record->timestamp);
     out_printf(to, " = %d '%.*s' v%d", (int)value.offset, (int)value.metadata.len,
         value.metadata.data, version);
+    if (value.expire_timestamp != -1)
+        out_printf(to, " for %lld", (long long)(value.expire_timestamp - value.commit_timestamp));
 }
 
 static void say_group(struct out *to, const struct record_view *record, struct reader *key)
@@ -524,6 +526,44 @@ static void join_and_sync_as(const char *group, struct bytes metadata, struct by
 static void join_and_sync(const char *group)
 {
     join_and_sync_as(group, bytes_text("12345"), bytes_text("123"));
+}
+
+/* What time takes is deleted as by hand. */
+TEST(internal_topics, what_expires_leaves_tombstones)
+{
+    struct offset_commit_request request;
+    struct offset_commit_request_topic wanted;
+    struct offset_commit_request_partition part;
+    world_open(&world,
+        (const char *[]){ "offsets.retention.minutes=1", "offsets.retention.check.interval.ms=1000",
+            "group.initial.rebalance.delay.ms=0", NULL });
+    client = client_connect(&world);
+    client_create_topic(client, "t", 4, NULL);
+    commit("g", 0, 1);
+    codec_defaults(&offset_commit_request_message, &request);
+    struct_defaults(&offset_commit_request_topic_table, &wanted);
+    struct_defaults(&offset_commit_request_partition_table, &part);
+    request.group_id = bytes_text("g");
+    request.retention_time_ms = 120000;
+    request.topics = &wanted;
+    request.topics_count = 1;
+    wanted.name = bytes_text("t");
+    wanted.partitions = &part;
+    wanted.partitions_count = 1;
+    part.partition_index = 1;
+    part.committed_offset = 2;
+    (void)client_call(client, API_OFFSET_COMMIT, 4, &request);
+    expect(OFFSETS, place("g"), "offset g t-0 = 1 'm' v3\noffset g t-1 = 2 '' v1 for 120000\n");
+    join_and_sync("c");
+    world_run(&world, 5000);
+    expect(OFFSETS, place("c"),
+        "group c = consumer generation 1 range [test /127.0.0.1 7000/6000 5 3 leads]\n");
+    world_run(&world, 60000);
+    expect(OFFSETS, place("g"), "offset g t-1 = 2 '' v1 for 120000\noffset g t-0 is gone\n");
+    expect(OFFSETS, place("c"), "group c is gone\n");
+    world_run(&world, 60000);
+    expect(OFFSETS, place("g"), "offset g t-0 is gone\noffset g t-1 is gone\n");
+    world_close(&world);
 }
 
 TEST(internal_topics, a_group_is_there_with_its_members)
