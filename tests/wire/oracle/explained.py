@@ -144,6 +144,9 @@ RULES = [
     Rule("If nothing is as young as share.auto.offset.reset=by_duration wants it, the group begins at the end; Kafka "
          "says OFFSET_NOT_AVAILABLE until there is something.",
          "ShareFetch", r".*\.ErrorCode", 78, 0, scenario="share_begins"),
+    Rule("A value that is one of several words may be in capitals with every key; Kafka takes them with some.",
+         "IncrementalAlterConfigs", r".*\.Error(Code|Message)", lambda kafka: kafka in (40, "#text"),
+         lambda ours: ours in (0, None), scenario="keys_of_groups"),
     Rule("Two bytes behind a batch are INVALID_RECORD, as more than one batch is; Kafka checks the checksum first.",
          "Produce", r".*\.ErrorCode", 2, 87, scenario="produce_wrong_batches"),
 ]

@@ -29,7 +29,7 @@ import play  # noqa: E402
 import sides  # noqa: E402
 
 FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "consumer_groups", "configs",
-            "admin", "edges", "transactions", "zombies", "hanging", "timeouts", "shares"]
+            "admin", "edges", "transactions", "zombies", "hanging", "timeouts", "shares", "consumers_more"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -37,7 +37,9 @@ JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1
 SETTINGS = {"node.id": 1, "num.partitions": 4, "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000, "group.max.size": 4,
             "group.share.min.record.lock.duration.ms": 1000, "group.share.min.session.timeout.ms": 1500,
-            "group.share.max.size": 4, "log.retention.check.interval.ms": 36000000}
+            "group.share.max.size": 4, "group.consumer.max.size": 4, "group.consumer.min.session.timeout.ms": 1500,
+            "group.consumer.min.heartbeat.interval.ms": 1000, "group.share.min.heartbeat.interval.ms": 1000,
+            "log.retention.check.interval.ms": 36000000}
 KAFKA_SETTINGS = {
     "log.initial.task.delay.ms": 36000000,  # the records' times are long ago, and retention would take them
     "process.roles": "broker,controller", "inter.broker.listener.name": "PLAINTEXT",
@@ -292,8 +294,9 @@ def main():
     for family in FAMILIES:
         if (HERE / f"scenarios_{family}.py").exists():
             importlib.import_module(f"scenarios_{family}")
+    whole = options.record      # families: a file is written anew with what was asked
     names = [name for name in _scenarios if not options.names or any(
-        name.startswith(n) or _scenarios[name][0] == n for n in options.names)]
+        _scenarios[name][0] == n or not whole and name.startswith(n) for n in options.names)]
     if not names:
         parser.error(f"no scenario or family is called {' or '.join(options.names)}")
     if options.kafka:

@@ -23,7 +23,7 @@ import sides  # noqa: E402
 PAIRS_MIN = 2000
 AT_A_TIME = 16     # families; they mostly wait
 TRIES = 3          # of a family that is about time: a machine that stalls for a second lets sessions end
-TIMED = ("timeouts", "rebalances", "consumer_groups", "shares")
+TIMED = ("timeouts", "rebalances", "consumer_groups", "shares", "consumers_more")
 
 
 def replay(side, path, report):
