@@ -341,12 +341,15 @@ class Frames:
         size = int.from_bytes(harness.receive_exactly(self.connection, 4), "big")
         return self.apis.answer(api, version, harness.receive_exactly(self.connection, size))
 
+    def configure(self, kind, name, key, value):
+        told = self.ask("IncrementalAlterConfigs", 1, Resources=[{
+            "ResourceType": kind, "ResourceName": name, "Configs": [
+                {"Name": key, "ConfigOperation": 0, "Value": value}]}])
+        assert told["Responses"][0]["ErrorCode"] == 0, told
+
     def verify(self, value):
         """transaction.partition.verification.enable of the running broker."""
-        told = self.ask("IncrementalAlterConfigs", 1, Resources=[{
-            "ResourceType": 4, "ResourceName": "1", "Configs": [
-                {"Name": "transaction.partition.verification.enable", "ConfigOperation": 0, "Value": value}]}])
-        assert told["Responses"][0]["ErrorCode"] == 0, told
+        self.configure(4, "1", "transaction.partition.verification.enable", value)
 
     def producer(self, name):
         """(transactional id, producer id, epoch)"""
@@ -433,6 +436,51 @@ def test_hanging_transactions():
     assert committed_of(topic) == [("0", "after"), ("0", "before")]
     rows = table(tool("TransactionsCommand", "describe-producers", "--topic", topic, "--partition", "0"), "ProducerId")
     assert [row["CurrentTransactionStartOffset"] for row in rows if int(row["ProducerId"]) == late[1]] == ["None"], rows
+
+
+def test_transactions_are_listed_and_terminated():
+    """TransactionsCommand's filters; it ends the open transaction of a producer that is gone for good."""
+    if not isinstance(broker(), harness.Broker):
+        raise harness.Skip("needs a broker of its own")
+    topic, frames = filled(1, []), Frames()
+    busy, idle = (frames.producer(harness.unique(name)) for name in ("busy", "idle"))
+    frames.add(busy, topic, 0)
+    assert frames.write(busy, topic, 0, 0, "never seen") == 0
+
+    def listed(*words):
+        rows = table(tool("TransactionsCommand", "list", *words), "TransactionalId")
+        return {row["TransactionalId"]: row["TransactionState"] for row in rows}
+    assert {busy[0]: "Ongoing", idle[0]: "Empty"}.items() <= listed().items()
+    assert listed("--transactional-id-pattern", busy[0][:-1] + ".") == {busy[0]: "Ongoing"}
+    assert busy[0] in listed("--duration-filter", "0") and busy[0] not in listed("--duration-filter", "3600000")
+    tool("TransactionsCommand", "forceTerminateTransaction", "--transactionalId", busy[0])
+    told = table(tool("TransactionsCommand", "describe", "--transactional-id", busy[0]), "CoordinatorId")[0]
+    assert told["TransactionState"] in ("Empty", "CompleteAbort") and int(told["ProducerEpoch"]) > busy[2], told
+    assert frames.write(busy, topic, 0, 0, "a zombie") == 47, "INVALID_PRODUCER_EPOCH"
+    groups.produce(broker(), topic, ["after"])
+    assert committed_of(topic) == [("0", "after")]
+
+
+def test_share_group_command():
+    """A group that is not there yet begins where an administrator says, and is read by ShareConsumerPerformance."""
+    topic, group, count = groups.make_topic(broker(), 1), harness.unique("queue"), 400
+    groups.produce(broker(), topic, [str(n) for n in range(count)])
+    command = ("consumer.group.ShareGroupCommand", "--group", group)
+
+    def told():
+        return [(row["START-OFFSET"], row["LAG"]) for row in
+                table(tool(*command, "--describe", "--offsets"), "GROUP") if row["TOPIC"] == topic]
+    tool(*command, "--reset-offsets", "--to-earliest", "--topic", topic, "--execute")
+    assert told() == [("0", str(count))]
+    assert "has no active members" in tool(*command, "--describe", "--members", check=False)
+    lines = tool("ShareConsumerPerformance", "--topic", topic, "--group", group, "--num-records", str(count),
+                 "--timeout", "30000").splitlines()
+    row = dict(zip(lines[0].split(", "), lines[1].split(", ")))
+    assert int(row["data.consumed.in.nMsg"]) == count, lines
+    assert told() == [(str(count), "0")]
+    assert "Successful" in tool(*command, "--delete-offsets", "--topic", topic)
+    assert "has no offset information" in tool(*command, "--describe", "--offsets", check=False)
+    assert f"('{group}') was successful" in tool(*command, "--delete")
 
 
 def test_topic_command():
