@@ -43,6 +43,10 @@ ANY = " ".join(api for api in sides_apis())
 
 
 RULES = [
+    Rule("An empty group stays while somebody who was given a member id (KIP-394) is to come; Kafka takes it at its "
+         "next look for expired offsets, and the member must ask for another id.",
+         "DescribeGroups JoinGroup", r".*\.(Error(Code|Message)|GroupState|GenerationId|Protocol(Type|Name)|Leader|"
+         r"Members#)", scenario="who_is_to_come_back"),
     Rule("An API that Millrace does not serve is not in ApiVersions; broker/APIS.md lists them.",
          "ApiVersions", r"\.ApiKeys\[\d+\]", "(present)", "(absent)"),
     Rule("durability is a key of Millrace's own.",

@@ -29,7 +29,8 @@ import play  # noqa: E402
 import sides  # noqa: E402
 
 FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "consumer_groups", "configs",
-            "admin", "edges", "transactions", "zombies", "hanging", "timeouts", "shares", "consumers_more"]
+            "admin", "edges", "transactions", "zombies", "hanging", "timeouts", "shares", "consumers_more",
+            "retention"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -39,7 +40,9 @@ SETTINGS = {"node.id": 1, "num.partitions": 4, "group.initial.rebalance.delay.ms
             "group.share.min.record.lock.duration.ms": 1000, "group.share.min.session.timeout.ms": 1500,
             "group.share.max.size": 4, "group.consumer.max.size": 4, "group.consumer.min.session.timeout.ms": 1500,
             "group.consumer.min.heartbeat.interval.ms": 1000, "group.share.min.heartbeat.interval.ms": 1000,
-            "log.retention.check.interval.ms": 36000000}
+            "log.retention.check.interval.ms": 36000000, "offsets.retention.check.interval.ms": 36000000}
+# ... of a family that has brokers of its own.
+FAMILY_SETTINGS = {"retention": {"offsets.retention.check.interval.ms": 300}}
 KAFKA_SETTINGS = {
     "log.initial.task.delay.ms": 36000000,  # the records' times are long ago, and retention would take them
     "process.roles": "broker,controller", "inter.broker.listener.name": "PLAINTEXT",
@@ -52,6 +55,12 @@ KAFKA_SETTINGS = {
     "share.coordinator.state.topic.min.isr": 1,
     "share.coordinator.state.topic.num.partitions": 1,
 }
+
+
+def settings_of(family):
+    return {**SETTINGS, **FAMILY_SETTINGS.get(family, {})}
+
+
 _scenarios = {}             # name: (family, function, versions' API or None)
 
 
@@ -189,14 +198,14 @@ class Pair:
 class Kafka:
     """One KRaft node; its data lies in a temporary directory, and it ends with us."""
 
-    def __init__(self, libs):
+    def __init__(self, libs, settings):
         if not shutil.which("java") or not glob.glob(f"{libs}/kafka_2.13-4.*.jar"):
             raise harness.Skip("needs java, and in KAFKA_LIBS a directory with Apache Kafka's jars")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="oracle-kafka-"))
         atexit.register(self.stop)
         self.host, self.port, controller = "127.0.0.1", harness.free_port(), harness.free_port()
         listeners = f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}"
-        settings = {**SETTINGS, **KAFKA_SETTINGS, "log.dirs": self.directory / "data", "listeners": listeners,
+        settings = {**settings, **KAFKA_SETTINGS, "log.dirs": self.directory / "data", "listeners": listeners,
                     "advertised.listeners": listeners, "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}"}
         properties = self.directory / "server.properties"
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -283,6 +292,34 @@ def tell(report, left_out, all_of_them):
     return not report.unexplained and not unused
 
 
+def run_with(settings, names, options):
+    """All of these with brokers of these settings."""
+    server = broker = None
+    if options.kafka:
+        host, port = options.kafka.split(":")
+    else:
+        server = Kafka(os.environ.get("KAFKA_LIBS", ""), settings)
+        host, port = server.host, server.port
+    kafka = sides.Side("Kafka", host, int(port))
+    if options.ours:
+        host, port = options.ours.split(":")
+        ours = sides.Side("ours", host, int(port))
+    else:
+        broker = harness.Broker(settings)
+        ours = sides.Side("ours", broker.host, broker.port)
+    warm_up(kafka)
+    began = time.monotonic()
+    done = run(names, kafka, ours, options.record)
+    print(f"({time.monotonic() - began:.1f} s)")
+    for side in (kafka, ours):
+        side.close_all()
+    if server:
+        server.stop()
+    if broker:
+        broker.remove()
+    return done
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", action="store_true")
@@ -299,25 +336,14 @@ def main():
         _scenarios[name][0] == n or not whole and name.startswith(n) for n in options.names)]
     if not names:
         parser.error(f"no scenario or family is called {' or '.join(options.names)}")
-    if options.kafka:
-        host, port = options.kafka.split(":")
-    else:
-        server = Kafka(os.environ.get("KAFKA_LIBS", ""))
-        host, port = server.host, server.port
-    kafka = sides.Side("Kafka", host, int(port))
-    if options.ours:
-        host, port = options.ours.split(":")
-        ours = sides.Side("ours", host, int(port))
-    else:
-        broker = harness.Broker(SETTINGS)
-        ours = sides.Side("ours", broker.host, broker.port)
-    warm_up(kafka)
-    began = time.monotonic()
-    report, left_out = run(names, kafka, ours, options.record)
-    print(f"({time.monotonic() - began:.1f} s)")
-    good = tell(report, left_out, not options.names)
-    kafka.close_all()
-    sys.exit(0 if good else 1)
+    report, left_out = play.Report(), []
+    for settings in (SETTINGS, *map(settings_of, FAMILY_SETTINGS)):
+        some = [name for name in names if settings_of(_scenarios[name][0]) == settings]
+        if some:
+            more, less = run_with(settings, some, options)
+            report.include(more)
+            left_out += less
+    sys.exit(0 if tell(report, left_out, not options.names) else 1)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ import sides  # noqa: E402
 PAIRS_MIN = 2000
 AT_A_TIME = 16     # families; they mostly wait
 TRIES = 3          # of a family that is about time: a machine that stalls for a second lets sessions end
-TIMED = ("timeouts", "rebalances", "consumer_groups", "shares", "consumers_more")
+TIMED = ("timeouts", "rebalances", "consumer_groups", "shares", "consumers_more", "retention")
+
+
+def name_of(path):
+    return path.name.split(".")[0]
 
 
 def replay(side, path, report):
@@ -54,7 +58,7 @@ def once_more(path, own):
             break
         for difference in own.unexplained[:3]:
             print(f"# {path.name}: {difference[:5]}; once more", file=sys.stderr)
-        with harness.Broker(oracle.SETTINGS) as broker:
+        with harness.Broker(oracle.settings_of(name_of(path))) as broker:
             own = family(path, broker)
     return own
 
@@ -62,19 +66,19 @@ def once_more(path, own):
 def main():
     paths = sorted(play.RECORDED.glob("*.jsonl.gz"))
     if sys.argv[1:]:
-        unknown = set(sys.argv[1:]) - {path.name.split(".")[0] for path in paths}
+        unknown = set(sys.argv[1:]) - {name_of(path) for path in paths}
         if unknown:
             sys.exit(f"no such family: {', '.join(sorted(unknown))}; there are "
-                     + ", ".join(path.name.split(".")[0] for path in paths))
-        paths = [path for path in paths if path.name.split(".")[0] in sys.argv[1:]]
+                     + ", ".join(name_of(path) for path in paths))
+        paths = [path for path in paths if name_of(path) in sys.argv[1:]]
     print(f"1..{len(paths) + 1}", flush=True)
     began, report, good = time.monotonic(), play.Report(), True
     # Brokers die with the thread that starts them, so it is this one.
-    brokers = [harness.Broker(oracle.SETTINGS) for _ in paths]
+    brokers = [harness.Broker(oracle.settings_of(name_of(path))) for path in paths]
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         for number, (path, broker, own) in enumerate(zip(paths, brokers, pool.map(family, paths, brokers)), 1):
             alive = broker.alive()
-            if alive and path.name.split(".")[0] in TIMED:
+            if alive and name_of(path) in TIMED:
                 own = once_more(path, own)
             fine = alive and not own.unexplained
             good = good and fine
