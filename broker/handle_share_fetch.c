@@ -158,7 +158,7 @@ static void fetch_look(struct share_fetch *fetch)
     int64_t limit = config->fetch_max_bytes < config->answers_bytes_max ? config->fetch_max_bytes
                                                                         : config->answers_bytes_max;
     if (limit > body_of(fetch)->max_bytes)
-        limit = body_of(fetch)->max_bytes > 0 ? body_of(fetch)->max_bytes : 0;
+        limit = body_of(fetch)->max_bytes; /* > 0: fetch_begin */
     fetch->limit = (size_t)limit;
     fetch->total = fetch->next = 0;
     fetch->records = 0;
@@ -682,7 +682,7 @@ static void fetch_begin(struct request *request)
         request_depends(request, storage_appended(request->broker->storage));
     const struct share_fetch_request *body = request->body;
     if (body->share_session_epoch == SHARE_SESSION_FINAL || body->is_renew_ack ||
-        body->max_records <= 0) {
+        body->max_records <= 0 || body->max_bytes <= 0) {
         fetch_finish(fetch); /* it only says something */
         return;
     }

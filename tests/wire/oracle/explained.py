@@ -79,7 +79,8 @@ RULES = [
          "partitions.",
          "Produce Fetch ListOffsets OffsetCommit OffsetDelete DeleteRecords", r"\.(Responses|Topics)#", 0, 1),
     Rule("At its limit Kafka cuts in the middle of a batch, which no client can use; Millrace sends whole batches.",
-         "Fetch", r".*\.Records#", both=lambda kafka, ours: kafka == ours + 1, scenario="fetch_limits"),
+         "Fetch ShareFetch", r".*\.Records#", both=lambda kafka, ours: kafka == ours + 1,
+         scenario="fetch_limits|share_few_bytes"),
     Rule("A duplicate of an idempotent producer is answered as it was the first time; Kafka says its greatest "
          "CreateTime as if it were the time of appending.",
          "Produce", r".*\.LogAppendTimeMs", lambda kafka: kafka != -1, -1),

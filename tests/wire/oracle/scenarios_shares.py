@@ -2,7 +2,7 @@
 Kafka's goes through more of them, since a topic's state is made while its members wait."""
 
 from oracle import each_version, scenario
-from scenarios_transactions import add, begin, end, write
+from scenarios_transactions import add, begin, end, ident, write
 from scenarios_zombies import state
 
 GROUP = 32  # a kind of resource
@@ -457,6 +457,50 @@ def share_locks_end(both):
     one.get()
     both.close("m")
     two.get()                                               # what a connection had that is gone
+
+
+@scenario
+def share_member_on_two_connections(both):
+    topic = both.topic("a")
+    group = group_of(both)
+    both.produce(topic[0], rows(*"abc"))
+    one = Reader(both, group, "m", topic)
+
+    def ask(conn, epoch, *acks):
+        body = {"MaxWaitMs": 0, "MinBytes": 1, "MaxBytes": 1 << 20, "MaxRecords": 100, "BatchSize": 100}
+        return both.ask("ShareFetch", 2, {**one.body(acks, epoch), **body}, conn)
+    one.get()
+    ask("other", 1, (0, 0, ACCEPT))                         # the session is the member's, not the connection's
+    both.close("other")
+    ask("m", 2, (1, 1, ACCEPT))
+    ask("third", -1)
+    ask("m", 3)
+
+
+@scenario
+def share_few_bytes(both):
+    topic = both.topic("a")
+    group = group_of(both)
+    for value in "abc":
+        both.produce(topic[0], rows(value * 100))
+    one = Reader(both, group, "m", topic)
+    one.get(MaxBytes=1)
+    one.get(MaxBytes=250)
+    one.fetch(MaxBytes=0)
+    one.fetch(MinBytes=1 << 20)
+
+
+@scenario
+def share_group_in_a_transaction(both):
+    topic = both.topic("a")[0]
+    group = group_of(both)
+    enter(both, group, "m", topic)
+    producer = begin(both)
+    both.ask("AddOffsetsToTxn", 3, ident(producer, GroupId=group), until=lambda a: a["ErrorCode"] != 51)
+    for v in (3, 4):
+        both.ask("TxnOffsetCommit", v, ident(producer, GroupId=group, Topics=[
+            {"Name": topic, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 5}]}]))
+    end(both, 3, producer, commit=False)
 
 
 # ---- where a group is ----------------------------------------------------------------------------
