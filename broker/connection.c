@@ -277,9 +277,10 @@ static int complain_input(struct connection *connection, int status)
     broker->counters.bad_frames++;
     if (status == -EMSGSIZE)
         broker_complain(broker,
-            "%s: a request is larger than %" PRId32 " bytes (the less of "
+            "%s: a request of %" PRId32 " bytes is larger than %" PRId32 " bytes (the less of "
             "socket.request.max.bytes and an eighth of memory.limit); closed",
-            connection->peer, broker->config->socket_request_max_bytes);
+            connection->peer, connection->input.refused_size,
+            broker->config->socket_request_max_bytes);
     else
         broker_complain(broker, "%s: %s; closed", connection->peer, reason ? reason : "no memory");
     return status;

@@ -67,6 +67,15 @@ static bool http_greeting(const uint8_t *at)
     return false;
 }
 
+/* SSH, a PROXY line, AMQP, redis, ... As a size it would be half a gigabyte and more. */
+static bool any_letters(const uint8_t *at)
+{
+    for (size_t i = 0; i < PREFIX; i++)
+        if ((at[i] < 0x20 && at[i] != '\r' && at[i] != '\n') || at[i] > 0x7e)
+            return false;
+    return at[0] >= 0x20;
+}
+
 static int refuse(struct frame_input *input, int error, const char *reason)
 {
     input->error = error;
@@ -93,6 +102,10 @@ static int front_size(struct frame_input *input, size_t *ret_size)
         return refuse(input, -EPROTO, "the peer speaks HTTP, this is a Kafka listener");
     if (size < 0)
         return refuse(input, -EBADMSG, "negative frame size");
+    if (any_letters(at))
+        return refuse(input, -EPROTO,
+            "the peer speaks no Kafka: it began with letters, not with the size of a request");
+    input->refused_size = size;
     return refuse(input, -EMSGSIZE, "frame larger than the limit");
 }
 

@@ -41,6 +41,7 @@ struct frame_input {
     size_t expected;          /* size of the last frame, a guess for the next */
     int error;                /* sticky, see frame_input_next */
     const char *reason;       /* static text for the log, set with error */
+    int32_t refused_size;     /* with -EMSGSIZE: what the frame said */
 };
 
 /* `size_max` <= 2^31 - 1. */
@@ -62,7 +63,8 @@ void frame_input_received(struct frame_input *input, size_t len);
  * in the stream has no meaning)
  *   -EMSGSIZE  the size is above size_max
  *   -EBADMSG   the size is negative
- *   -EPROTO    the peer does not speak Kafka: a TLS or HTTP greeting in the size's place
+ *   -EPROTO    the peer does not speak Kafka: a TLS or HTTP greeting, or other letters, in the
+ *              size's place
  */
 int frame_input_next(struct frame_input *input, struct frame *ret_frame) MUST_CHECK;
 

@@ -196,13 +196,16 @@ TEST(connection, what_is_no_request_is_closed_with_a_reason)
     expect_closed(&world, tls, sizeof(tls), "speaks TLS");
     expect_closed(&world, "GET / HTTP/1.1\r\n", 16, "speaks HTTP");
     expect_closed(&world, negative, sizeof(negative), "negative");
-    expect_closed(&world, giant, sizeof(giant), "larger than 33554432 bytes");
+    expect_closed(&world, "SSH-2.0-OpenSSH", 15, "speaks no Kafka");
+    expect_closed(&world, "*1\r\n$4\r\nPING", 13, "speaks no Kafka");
+    expect_closed(
+        &world, giant, sizeof(giant), "of 2147483647 bytes is larger than 33554432 bytes");
     expect_closed(&world, empty, sizeof(empty), "malformed request header");
     expect_closed(&world, key, sizeof(key), "API key 99 (version 7) is not offered");
     expect_closed(&world, version, sizeof(version), "JoinGroup version 77 is not served (0 to 9");
     expect_closed(&world, header, sizeof(header), "malformed request header");
     expect_closed(&world, cut, sizeof(cut), "malformed Heartbeat version 0, field GroupId");
-    cr_assert_eq(world.broker->counters.bad_frames, 9);
+    cr_assert_eq(world.broker->counters.bad_frames, 11);
     indoors_close(&world);
 }
 

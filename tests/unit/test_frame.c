@@ -199,6 +199,10 @@ TEST(frame, refuses_sizes_and_strangers)
     expect_refusal("\x80\0\0\0", 4, -EBADMSG);
     expect_refusal("\x06\x40\0\x01", 4, -EMSGSIZE); /* 100 MiB + 1 */
     expect_refusal("\x7f\xff\xff\xff", 4, -EMSGSIZE);
+    expect_refusal("SSH-2.0", 7, -EPROTO);
+    expect_refusal("PROXY TCP4", 10, -EPROTO);
+    expect_refusal("*1\r\n", 4, -EPROTO);
+    expect_refusal("SSH\x01", 4, -EMSGSIZE);
     expect_refusal("\x16\x03\x01\x02\x00\x01\x00", 7, -EPROTO);
     expect_refusal("\x16\x03\x03\x00\x7a", 5, -EPROTO);
     expect_refusal("GET / HTTP/1.1\r\n", 16, -EPROTO);
