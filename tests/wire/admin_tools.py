@@ -135,4 +135,5 @@ def test_api_versions():
     assert served == {int(line.split()[0]) for line in table}, served
 
 
-harness.main(globals())
+if __name__ == "__main__":
+    harness.main(globals())

@@ -1,22 +1,37 @@
 """capture.py - writes down what real clients say to a broker and hear from it: tests/unit/captured.txt.
 
-Run by hand, not by the check: KAFKA_LIBS=DIR python3 tests/wire/capture.py > tests/unit/captured.txt
-A proxy stands between the clients of clients.py, kcat and librdkafka, and a broker that advertises the proxy. Of
-each direction, API and version two frames are kept, of different length and not too long; test_captured.c decodes
-them all and encodes them again. A line: client's or broker's, API key, version, the frame in hex without its length.
+Run by hand, not by the check: KAFKA_LIBS=DIR KILL_ROUNDS=1 python3 tests/wire/capture.py > tests/unit/captured.txt
+kcat, our command line, and the tests of the check in which librdkafka, Java and Python clients speak (TESTS) run
+against brokers that advertise a proxy. Of each direction, API and version two frames are kept, of different length
+and not too long; test_captured.c decodes them all and encodes them again. A line: client's or broker's, API key,
+version, the frame in hex without its length. `capture.py TEST...` runs only these.
 """
 
 import asyncio
+import contextlib
 import struct
 import subprocess
 import sys
 import threading
 
+import admin_tools
 import clients
+import consumer_groups
+import groups
 import harness
+import kafka_tools
+import shares
+import streams
+import transactions
 
 FRAMES_OF_EACH = 2
 FRAME_SIZE_MAX = 1500
+MADE_BY = "# Made by tests/wire/capture.py: kcat, librdkafka, Kafka's Java clients, tools and Streams, Python clients."
+# Of a module those tests whose names begin so; its other tests speak by themselves, or as these do.
+TESTS = {clients: "test_", admin_tools: "test_", kafka_tools: "test_", consumer_groups: "test_",
+         transactions: ("test_java", "test_copy"), shares: "test_java",
+         streams: ("test_streams", "test_static", "test_readers"),
+         groups: ("test_of_two", "test_cooperative", "test_a_simple_consumer_commits")}
 
 
 class Frames:
@@ -83,12 +98,19 @@ class Proxy(threading.Thread):
         self.frames.note("broker", key, version, frame)
 
 
+FRAMES = Frames()
+
+
 class Watched(harness.Broker):
     """Clients are told the proxy's address."""
 
-    def __init__(self, proxy_port):
-        self.proxy_port = proxy_port
-        super().__init__({**clients.SETTINGS, "advertised.listeners": f"PLAINTEXT://127.0.0.1:{proxy_port}"})
+    def __init__(self, settings=None, port=None, **more):
+        self.proxy_port, port = harness.free_port(), port or harness.free_port()
+        proxy = Proxy(self.proxy_port, port, FRAMES)
+        proxy.start()
+        proxy.ready.wait(10)
+        advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.proxy_port}"}
+        super().__init__({**(settings or {}), **advertised}, port=port, **more)
 
     @property
     def bootstrap(self):
@@ -126,19 +148,21 @@ def command_line(broker):
 
 
 def main():
-    frames, proxy_port = Frames(), harness.free_port()
-    with Watched(proxy_port) as broker:
-        proxy = Proxy(proxy_port, broker.port, frames)
-        proxy.start()
-        proxy.ready.wait(10)
-        clients._shared = broker
-        tests = [value for name, value in vars(clients).items() if name.startswith("test_")]
-        for speak in (lambda: kcat(broker), lambda: command_line(broker), *tests):
-            try:
-                speak()
-            except (harness.Skip, harness.Failed, AssertionError) as problem:
-                print(f"{getattr(speak, '__name__', '')}: {str(problem)[:300]}", file=sys.stderr)
-    for (who, key, version), kept in sorted(frames.kept.items()):
+    harness.Broker = Watched
+    told = [lambda: kcat(clients.broker()), lambda: command_line(clients.broker())]
+    for module, begins in TESTS.items():
+        told += [test for name, test in vars(module).items() if name.startswith(begins) and test not in told]
+    if sys.argv[1:]:
+        told = [test for test in told if test.__name__ in sys.argv[1:]]
+    for test in told:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                test()
+            print(f"{test.__name__}: {len(FRAMES.kept)} kinds", file=sys.stderr, flush=True)
+        except (harness.Skip, harness.Failed, AssertionError) as problem:
+            print(f"{test.__name__}: {str(problem)[:300]}", file=sys.stderr, flush=True)
+    print(MADE_BY)
+    for (who, key, version), kept in sorted(FRAMES.kept.items()):
         for frame in kept:
             print(who, key, version, frame.hex())
 
