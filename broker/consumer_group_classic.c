@@ -381,10 +381,14 @@ static void take_over(
         text_set(&member->instance_id, bytes_text(from->instance_id));
     CHECK(consumer_subscription_read(&subscription, from->protocols[0].metadata) == 0);
     (void)member_update(member, &join, &subscription);
-    consumer_subscription_done(&subscription);
     mem_free(protocols);
-    /* What cannot be read is nothing: it is given anew. */
-    (void)consumer_assignment_read(from->assignment, group->effects->topics, &member->assigned);
+    /* One who joined and was not assigned anything yet holds what it said. What cannot be read is
+     * nothing: it is given anew. */
+    if (from->assignment.len)
+        (void)consumer_assignment_read(from->assignment, group->effects->topics, &member->assigned);
+    else
+        consumer_subscription_owned(&subscription, group->effects->topics, &member->assigned);
+    consumer_subscription_done(&subscription);
     partition_set_copy(&member->target, &member->assigned);
     member->epoch = member->previous_epoch = generation;
     consumer_member_count_bytes(member);
@@ -423,6 +427,7 @@ static void give_back(
     struct classic_join_protocol *protocols =
         mem_zalloc(from->classic->protocol_count, sizeof(*protocols));
     struct consumer_subscription subscription;
+    struct partition_set holds = { 0 };
     struct out assignment = { 0 };
     int16_t version = 0;
     for (size_t i = 0; i < from->classic->protocol_count; i++)
@@ -443,7 +448,11 @@ static void give_back(
         version = subscription.version;
         consumer_subscription_done(&subscription);
     }
-    consumer_assignment_write(&assignment, version, &from->assigned, from->group->effects->topics);
+    /* Also what it has not given up yet: if others come before it has joined, they must wait. */
+    partition_set_copy(&holds, &from->assigned);
+    partition_set_union(&holds, &from->revoking);
+    consumer_assignment_write(&assignment, version, &holds, from->group->effects->topics);
+    partition_set_done(&holds);
     classic_group_adopt(classic, &join, bytes_of(assignment.data, assignment.len), now);
     out_done(&assignment);
     mem_free(protocols);

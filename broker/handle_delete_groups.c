@@ -5,7 +5,8 @@
  *   checked → one unit with everything that goes → answer when it is durable
  *
  * OffsetDelete spares topics that a member is subscribed to (KIP-496), which only groups of
- * consumers say; any other group must have no members. If the ring is full the request is parked
+ * consumers say; any other group must have no members. What a transaction that is still open would
+ * commit of the partition goes, too. If the ring is full the request is parked
  * and checked anew.
  */
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "broker/coordinator.h"
 #include "broker/handle_groups.h"
 #include "broker/names.h"
+#include "broker/transaction_coordinator.h"
 #include "protocol/error.h"
 #include "protocol/messages.h"
 
@@ -45,8 +47,10 @@ static int16_t group_delete(struct request *request, struct commit *commit, stru
 {
     struct coordinator *coordinator = request->broker->coordinator;
     struct group *group = coordinator_group(coordinator, id);
-    if (!group)
+    if (!group) {
+        request_depends(request, store_deleted(request->broker->storage, STORE_GROUP));
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
+    }
     request_depends(request, group->lsn);
     if (!group->operations->is_empty(group))
         return KAFKA_ERROR_NON_EMPTY_GROUP;
@@ -127,6 +131,8 @@ static void topic_delete(struct request *request, struct commit *commit, const s
             row->error_code = 0;
             coordinator_put_offset(
                 &commit->unit, bytes_text(group->id), &topic->id, row->partition_index, NULL);
+            transaction_coordinator_drop_offset(request->broker->transactions, &commit->unit,
+                bytes_text(group->id), &topic->id, row->partition_index);
         }
     }
 }
@@ -136,6 +142,8 @@ static int16_t group_fault(struct request *request, const struct group *group)
     const struct offset_delete_request *body = request->body;
     if (!group_id_valid(body->group_id))
         return KAFKA_ERROR_INVALID_GROUP_ID;
+    if (!group)
+        request_depends(request, store_deleted(request->broker->storage, STORE_GROUP));
     if (!group || group->operations->kind == GROUP_SHARE)
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
     request_depends(request, group->lsn);

@@ -319,8 +319,9 @@ bool transaction_coordinator_offset_waits(struct transaction_coordinator *coordi
     return waits;
 }
 
-/* Of all open transactions the offsets that wait for the group. */
+/* Of all open transactions the offsets that wait for the group; topic NULL: for all of it. */
 static void each_waiting(struct transaction_coordinator *coordinator, struct bytes group,
+    const struct uuid *topic, int32_t partition,
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
 {
     struct transaction_part part = transaction_offsets_part(group);
@@ -331,7 +332,7 @@ static void each_waiting(struct transaction_coordinator *coordinator, struct byt
             continue;
         prefix.len = 0;
         offset_key(&prefix, one->transaction.now.producer_id);
-        coordinator_offset_key(&prefix, group, NULL, 0);
+        coordinator_offset_key(&prefix, group, topic, partition);
         store_each(coordinator->broker->storage, STORE_TRANSACTION_OFFSET,
             bytes_of(prefix.data, prefix.len), each, context);
     }
@@ -356,7 +357,7 @@ size_t transaction_coordinator_each_waiting(struct transaction_coordinator *coor
     struct bytes group, void (*each)(void *context, struct bytes key), void *context)
 {
     struct tell_waiting tell = { each, context };
-    each_waiting(coordinator, group, tell_waiting, &tell);
+    each_waiting(coordinator, group, NULL, 0, tell_waiting, &tell);
     return coordinator->late.count;
 }
 
@@ -368,10 +369,16 @@ static bool offset_drop(void *context, struct bytes key, struct bytes value, uin
     return true;
 }
 
+void transaction_coordinator_drop_offset(struct transaction_coordinator *coordinator,
+    struct unit *unit, struct bytes group, const struct uuid *topic, int32_t partition)
+{
+    each_waiting(coordinator, group, topic, partition, offset_drop, unit);
+}
+
 void transaction_coordinator_drop_offsets(
     struct transaction_coordinator *coordinator, struct unit *unit, struct bytes group)
 {
-    each_waiting(coordinator, group, offset_drop, unit);
+    each_waiting(coordinator, group, NULL, 0, offset_drop, unit);
 }
 
 /* ---- steps --------------------------------------------------------------------------------- */

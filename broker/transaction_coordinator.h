@@ -83,6 +83,9 @@ bool transaction_coordinator_offset_waits(struct transaction_coordinator *coordi
  * Returns how many open transactions it looked at. `each` must not commit. */
 size_t transaction_coordinator_each_waiting(struct transaction_coordinator *coordinator,
     struct bytes group, void (*each)(void *context, struct bytes key), void *context);
+/* An offset is deleted with this unit: what waits for its partition, too. */
+void transaction_coordinator_drop_offset(struct transaction_coordinator *coordinator,
+    struct unit *unit, struct bytes group, const struct uuid *topic, int32_t partition);
 /* The group is deleted with this unit: what waits for it, too. */
 void transaction_coordinator_drop_offsets(
     struct transaction_coordinator *coordinator, struct unit *unit, struct bytes group);

@@ -126,9 +126,9 @@ void assignment_decode(
 {
     struct consumer_protocol_assignment words;
     decode(world, from, &consumer_protocol_assignment_message, &words);
-    if (words.user_data.len != NONCE_SIZE)
+    if (words.user_data.len && words.user_data.len != NONCE_SIZE)
         world_fail(world, "another assignment than the leader's");
-    *ret_nonce = be_get32(words.user_data.data);
+    *ret_nonce = words.user_data.len ? be_get32(words.user_data.data) : 0;
     *ret_keys = 0;
     for (int32_t i = 0; i < words.assigned_partitions_count; i++)
         *ret_keys |= keys_of(world, words.assigned_partitions[i].topic,

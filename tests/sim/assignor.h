@@ -24,6 +24,7 @@ struct bytes subscription_encode(struct world *world, const struct share *share,
 void subscription_decode(struct world *world, struct bytes from, struct share *share);
 /* nonce: whose work it is. */
 struct bytes assignment_encode(struct world *world, uint32_t nonce, uint32_t keys);
+/* *ret_nonce 0: it is the broker's. */
 void assignment_decode(
     struct world *world, struct bytes from, uint32_t *ret_nonce, uint32_t *ret_keys);
 

@@ -26,6 +26,9 @@ GROUPS = "broker/handle_groups.c"
 TXN = "broker/transaction.c"
 TXN_OWNER = "broker/transaction_coordinator.c"
 TXN_OFFSETS = "broker/handle_transaction_offsets.c"
+DELETION = "broker/handle_delete_groups.c"
+MIXED = "broker/consumer_group_classic.c"
+COORDINATOR = "broker/coordinator.c"
 
 # name: (file, what is there, what is there instead); the first place of the text counts.
 MUTANTS = {
@@ -128,6 +131,60 @@ static void classic_expire("""),
                                       "    return item || !item ? KAFKA_ERROR_NONE"),
     "follower_is_not_kept": (CONSUMER, "    return group_persist(&group->base);", "    return KAFKA_ERROR_NONE;"),
     "epoch_does_not_grow": (CONSUMER, "    group->epoch++;\n", ""),
+    "group_with_members_is_deleted": (DELETION, """    if (!group->operations->is_empty(group))
+        return KAFKA_ERROR_NON_EMPTY_GROUP;
+""", ""),
+    "deletion_leaves_the_offsets": (
+        COORDINATOR, "    coordinator_each_offset(coordinator, deletion.group, offset_delete, &deletion);\n",
+        "    (void)offset_delete;\n    (void)deletion;\n"),
+    "deletion_leaves_what_waits": (
+        COORDINATOR, "    transaction_coordinator_drop_offsets(coordinator->broker->transactions, unit, "
+        "deletion.group);\n", ""),
+    "deletion_told_before_it_is_durable": (DELETION, """    if (status)
+        request_finish(request);
+    else
+        request->state = commit;
+}
+
+void handle_delete_groups""", """    if (!status)
+        commit_forget(commit);
+    request_finish(request);
+}
+
+void handle_delete_groups"""),
+    "offset_deletion_leaves_what_waits": (
+        DELETION, """            transaction_coordinator_drop_offset(request->broker->transactions, &commit->unit,
+                bytes_text(group->id), &topic->id, row->partition_index);
+""", ""),
+    "wanted_offset_is_deleted": (DELETION, "        } else if (wanted) {", "        } else if (wanted && !topic) {"),
+    "classic_member_is_not_called": (
+        MIXED, "    if (member->epoch < group->epoch || member->state", "    if (member->state"),
+    "classic_member_of_any_epoch": (MIXED, """    if (generation != member->epoch)
+        return KAFKA_ERROR_ILLEGAL_GENERATION;
+    consumer_member_heard""", "    consumer_member_heard"),
+    "classic_member_gives_up_nothing": (
+        MIXED, "    consumer_subscription_owned(subscription, group->effects->topics, &owned);\n",
+        "    (void)consumer_subscription_owned;\n"),
+    "upgrade_forgets_who_has_what": (
+        MIXED, "        (void)consumer_assignment_read(from->assignment, group->effects->topics, "
+        "&member->assigned);\n", "        (void)consumer_assignment_read;\n"),
+    "upgrade_forgets_who_owns_what": (
+        MIXED, "        consumer_subscription_owned(&subscription, group->effects->topics, &member->assigned);\n",
+        "        (void)0;\n"),
+    "downgrade_forgets_what_is_being_revoked": (
+        MIXED, "    partition_set_union(&holds, &from->revoking);\n", ""),
+    "no_offset_told_before_it_is_durable": (OFFSETS, """            request->broker->coordinator, group, id, partition, &offset, &lsn)) {
+        /* It may have been deleted just now. */
+        request_depends(request, storage_appended(request->broker->storage));
+""", """            request->broker->coordinator, group, id, partition, &offset, &lsn)) {
+"""),
+    "upgrade_begins_at_epoch_one": (
+        MIXED, "    group->epoch = group->assignment_epoch = classic->generation;\n",
+        "    group->assignment_epoch = group->epoch;\n"),
+    "downgrade_begins_at_generation_one": (
+        MIXED, "    classic_group_adopted(classic, group->epoch, now);", "    classic_group_adopted(classic, 1, now);"),
+    "downgrade_never_comes": (CONSUMER, "    if (is_to_settle(group))\n        group->effects",
+                              "    if (is_to_settle(group) && !base)\n        group->effects"),
 }
 
 

@@ -98,6 +98,34 @@ static bool is_gone(const struct world *world, const struct roster_claim *claim)
     return false;
 }
 
+/* ---- deleted groups ---- */
+
+bool roster_is_closed(const struct world *world, int group)
+{
+    return !world->calm && world->roster.groups[group].closed_ns > world->sim.now_ns;
+}
+
+void roster_deletion(struct world *world, int group)
+{
+    world->roster.groups[group].deletes++;
+    world->roster.groups[group].deleting = true;
+}
+
+static void begin_anew(struct roster_group *group)
+{
+    group->count = 0;
+    group->epoch = 0;
+    for (int seat = 0; seat < ROSTER_SEATS; seat++)
+        group->seats[seat].keys = 0;
+}
+
+void roster_deletion_told(struct world *world, int group, bool is_gone)
+{
+    world->roster.groups[group].deleting = false;
+    if (is_gone)
+        begin_anew(&world->roster.groups[group]);
+}
+
 /* ---- generations ---- */
 
 static struct generation *generation_find(struct roster_group *group, int32_t number)
@@ -123,9 +151,9 @@ static const struct generation *generation_newer(
 
 void roster_accepted(struct world *world, const struct roster_claim *claim, const char *what)
 {
-    const struct generation *newer =
-        generation_newer(&world->roster.groups[claim->group], claim->generation, claim->sent);
-    if (newer)
+    const struct roster_group *g = &world->roster.groups[claim->group];
+    const struct generation *newer = generation_newer(g, claim->generation, claim->sent);
+    if (newer && !g->deleting)
         world_fail(world, "%s: %s of generation %" PRId32 " was accepted, there is %" PRId32,
             roster_group_name(claim->group), what, claim->generation, newer->number);
     if (claim->id[0] && is_gone(world, claim))
@@ -191,6 +219,11 @@ void roster_joined(
 {
     struct roster_group *g = &world->roster.groups[claim->group];
     struct generation *known = generation_find(g, claim->generation);
+    if (g->deleting && g->count && claim->generation <= g->generations[g->count - 1].number &&
+        !(known && same_leader(known->leader, leader))) {
+        begin_anew(g);
+        known = NULL;
+    }
     roster_accepted(world, claim, "a join");
     sit(world, claim);
     if (!keeps)
@@ -215,6 +248,8 @@ void roster_synced(
     struct roster_group *g = &world->roster.groups[claim->group];
     struct generation *known = generation_find(g, claim->generation);
     roster_accepted(world, claim, "a sync");
+    if (!known && g->deletes)
+        return; /* it began anew, as far as we know, between join and sync */
     if (!known)
         world_fail(world, "%s: sync of an unknown generation %" PRId32,
             roster_group_name(claim->group), claim->generation);
@@ -254,14 +289,15 @@ void roster_epoch(struct world *world, int group, int32_t epoch)
         g->epoch = epoch;
 }
 
-void roster_granted(struct world *world, int group, int seat, uint32_t keys, bool sure)
+void roster_granted(struct world *world, int group, const struct roster_grant *grant)
 {
     struct roster_group *g = &world->roster.groups[group];
     for (int key = 0; key < ROSTER_KEYS; key++) {
-        if (!(keys & 1u << key))
+        if (!(grant->keys & 1u << key))
             continue;
-        g->holders[key].seat = seat;
-        g->holders[key].moment = sure ? world->moment : 0;
+        g->holders[key].seat = grant->seat;
+        g->holders[key].moment = grant->sure ? world->moment : 0;
+        g->holders[key].since = grant->since;
     }
 }
 
@@ -276,6 +312,13 @@ void roster_holds(
                 "%s: %s of %s in epoch %" PRId32 " was accepted, and seat %d has key %d",
                 roster_group_name(claim->group), what, claim->id, claim->generation,
                 g->holders[key].seat, key);
+        if (keys & 1u << key && g->holders[key].moment && g->holders[key].seat == claim->seat &&
+            g->holders[key].moment < claim->sent && claim->generation < g->holders[key].since)
+            world_fail(world,
+                "%s: %s of %s in epoch %" PRId32
+                " was accepted, and it had key %d only from %" PRId32 " on",
+                roster_group_name(claim->group), what, claim->id, claim->generation, key,
+                g->holders[key].since);
     }
 }
 
@@ -294,6 +337,13 @@ int64_t roster_commit(struct world *world, int group, int key, enum commit_outco
     mem_grow(reg->commits, &reg->capacity, reg->count + 1);
     reg->commits[reg->count] = (struct commit_note){ .outcome = outcome, .sent = UINT64_MAX };
     return (int64_t)reg->count++;
+}
+
+int64_t roster_erase(struct world *world, int group, int key)
+{
+    int64_t number = roster_commit(world, group, key, COMMIT_PENDING);
+    register_find(world, group, key)->commits[number].erases = true;
+    return number;
 }
 
 void roster_commit_sent(struct world *world, int group, int key, int64_t offset)
@@ -342,20 +392,39 @@ static size_t overwritten(const struct register_of *reg, size_t a, uint64_t sent
     return 0;
 }
 
+/* None was told: nothing was committed yet, or a deletion has taken effect. Returns what must have
+ * overwritten all of those. */
+static size_t none_overwritten(const struct register_of *reg, uint64_t sent)
+{
+    size_t by = overwritten(reg, 0, sent);
+    for (size_t i = reg->count; by && i-- > 1;) {
+        const struct commit_note *note = &reg->commits[i];
+        if (note->erases && note->outcome != COMMIT_REFUSED && note->sent != UINT64_MAX &&
+            !overwritten(reg, i, sent))
+            by = 0;
+    }
+    return by;
+}
+
 void roster_fetched(struct world *world, int group, int key, int64_t offset, uint64_t sent)
 {
     struct register_of *reg = register_find(world, group, key);
     size_t told = offset < 0 ? 0 : (size_t)offset;
-    if (offset == 0 || (told && told >= reg->count))
+    if (offset == 0 || (told && (told >= reg->count || reg->commits[told].erases)))
         world_fail(world, "%s: key %d: offset %" PRId64 " was never committed",
             roster_group_name(group), key, offset);
-    size_t by = overwritten(reg, told, sent);
+    size_t by = told ? overwritten(reg, told, sent) : none_overwritten(reg, sent);
     if (by)
         world_fail(world, "%s: key %d: offset %" PRId64 " is told, but %zu was committed after it",
             roster_group_name(group), key, offset, by);
     world->totals->offset_fetches++;
-    if (!told)
+    if (reg->told && reg->told != told && reg->told_moment < sent)
+        reg->commits[reg->told].left = world->moment;
+    if (!told) {
+        if (reg->told_moment < sent)
+            reg->told = 0;
         return;
+    }
     struct commit_note *note = &reg->commits[told];
     if (note->outcome == COMMIT_REFUSED || note->outcome == COMMIT_HELD)
         world_fail(world, "%s: key %d: offset %" PRId64 " is told, but was %s",
@@ -364,8 +433,6 @@ void roster_fetched(struct world *world, int group, int key, int64_t offset, uin
     if (note->left && note->left < sent)
         world_fail(world, "%s: key %d: offset %" PRId64 " is told again, after another was",
             roster_group_name(group), key, offset);
-    if (reg->told && reg->told != told && reg->told_moment < sent)
-        reg->commits[reg->told].left = world->moment;
     reg->told = told;
     reg->told_moment = world->moment;
     /* It has taken effect, and that is durable: as good as acknowledged. */

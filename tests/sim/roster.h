@@ -9,9 +9,10 @@
  *   - nothing is accepted from an older generation once a newer one was told, nor in the same life
  *     of the broker from a member that was told to be gone, or whose instance id another has
  *   - of those whom the broker leads (KIP-848) nobody is served as the owner of what another was
- *     given before he asked
+ *     given before he asked, nor of what he was given himself only in a later epoch
  *   - a committed offset that was acknowledged, or told, is told from then on until a later commit
- *     takes effect; what was refused is never told, nor what a transaction holds whose commit
+ *     (or deletion: then none is) takes effect; what was refused is never told, nor what a
+ *     transaction holds whose commit
  *     nobody asked for; what was told and then not any more never comes back. Commits may overtake
  *     each other, so "later" means sent after the other had been answered.
  *   - of the instances of a transactional producer only the newest that was told is served
@@ -60,6 +61,7 @@ enum commit_outcome { COMMIT_HELD, COMMIT_PENDING, COMMIT_DONE, COMMIT_REFUSED, 
 
 struct commit_note {
     enum commit_outcome outcome;
+    bool erases; /* it is a deletion: none is told afterwards */
     uint64_t sent;
     uint64_t resolved; /* moment when it had taken effect or never would; 0: pending */
     uint64_t placed;   /* moment when its place among the others was fixed, if that was before */
@@ -87,11 +89,15 @@ struct roster_group {
     size_t count, capacity;
     struct register_of registers[ROSTER_KEYS];
     struct seat seats[ROSTER_SEATS];
+    int64_t closed_ns; /* until then all its members stay away */
+    uint32_t deletes;  /* of the whole group, asked for */
+    bool deleting;     /* ... and it is not known what became of that */
     /* KIP-848 */
     int32_t epoch; /* the greatest that was told */
     struct {
         int seat;
         uint64_t moment; /* when it was told that it has the key; 0: nobody was */
+        int32_t since;   /* it did not have it before this epoch */
     } holders[ROSTER_KEYS];
 };
 
@@ -138,14 +144,26 @@ void roster_synced(
 void roster_lets_go(struct world *world, int group, int seat);
 /* Something of this member, sent then, was accepted. */
 void roster_accepted(struct world *world, const struct roster_claim *claim, const char *what);
+/* Are the members of the group to stay away now? */
+bool roster_is_closed(const struct world *world, int group);
+/* Somebody asks to delete the group. Until it is known what became of that, nobody knows which
+ * group is meant; one that was deleted begins anew, with generation 1. */
+void roster_deletion(struct world *world, int group);
+void roster_deletion_told(struct world *world, int group, bool is_gone);
 /* It was told that this member id is none (any more). */
 void roster_gone(struct world *world, int group, const char *id);
 
 /* ---- KIP-848 ---- */
 
 void roster_epoch(struct world *world, int group, int32_t epoch);
-/* It was told that it has these keys, too; sure: and has them still. */
-void roster_granted(struct world *world, int group, int seat, uint32_t keys, bool sure);
+/* It was told that it has these keys, too. */
+struct roster_grant {
+    int seat;
+    uint32_t keys;
+    int32_t since; /* it had none of them up to this epoch; 0: nobody knows */
+    bool sure;     /* and has them still */
+};
+void roster_granted(struct world *world, int group, const struct roster_grant *grant);
 /* Something of this member was accepted, who holds these keys. */
 void roster_holds(
     struct world *world, const struct roster_claim *claim, uint32_t keys, const char *what);
@@ -157,6 +175,8 @@ int64_t roster_commit(struct world *world, int group, int key, enum commit_outco
 void roster_commit_sent(struct world *world, int group, int key, int64_t offset);
 void roster_committed(
     struct world *world, int group, int key, int64_t offset, enum commit_outcome outcome);
+/* The same for the deletion of an offset: returns its number. */
+int64_t roster_erase(struct world *world, int group, int key);
 /* A transaction has it: commits that are sent from now on come behind it, whenever it ends. */
 void roster_commit_placed(struct world *world, int group, int key, int64_t offset);
 /* offset -1: none was told. */

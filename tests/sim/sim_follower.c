@@ -7,7 +7,8 @@
  *
  * What an answer assigns it takes at once; what it does not name any more it gives up, perhaps
  * after a while, and says so with its next heartbeat. It dies, leaves (for good, or as a static
- * member for a while), is late, changes what it wants, says things twice, and commits offsets.
+ * member for a while), is late, changes what it wants, says things twice, and commits offsets, also
+ * as whom it was some epochs ago, which may be accepted only of what it has had ever since.
  *
  * What must hold beside roster.h: the epoch that it is told only grows, also across its deaths, and
  * nothing is assigned that it did not ask for.
@@ -36,13 +37,16 @@ struct follower {
     char instance[32]; /* "": dynamic */
     char id[ROSTER_ID_SIZE];
     int32_t epoch, epoch_most;
-    uint32_t topics; /* that it wants, by bit; */
-    uint32_t asked;  /* it asked for any of these since it joined: answers may be older */
-    uint32_t keys;   /* that it holds, by bit */
-    uint32_t target; /* that it was assigned */
+    uint32_t deletes; /* of its group, when it was told epoch_most */
+    uint32_t topics;  /* that it wants, by bit; */
+    uint32_t asked;   /* it asked for any of these since it joined: answers may be older */
+    uint32_t keys;    /* that it holds, by bit */
+    uint32_t target;  /* that it was assigned */
     int64_t give_up_ns, heartbeat_ns;
     int64_t heard_ns; /* when a heartbeat was sent that was accepted */
     struct spender spender;
+    struct roster_claim past; /* as whom it commits late; id "": as nobody */
+    uint32_t past_keys;
 };
 
 struct follower_call {
@@ -70,7 +74,17 @@ static void out(struct follower *f)
 {
     f->in = f->leaves = false;
     f->keys = f->target = 0;
+    f->past.id[0] = '\0';
     f->epoch = EPOCH_JOIN;
+}
+
+/* Guests leave, and come again after a while. */
+static void go(struct follower *f)
+{
+    struct world *w = f->client.world;
+    out(f);
+    if (f->style.guest && !w->calm)
+        event_set(w, &f->client.act, world_pick(w, 500, 6000) * CLOCK_NS_PER_MS);
 }
 
 static void refused(struct follower *f, const struct call *call, int16_t error)
@@ -78,6 +92,11 @@ static void refused(struct follower *f, const struct call *call, int16_t error)
     struct world *w = f->client.world;
     world_say(w, "    %s: %s", f->client.name, error_name(error));
     switch (error) {
+    case KAFKA_ERROR_GROUP_ID_NOT_FOUND: /* it was deleted, or is a classic one by now */
+        if (!f->style.mixed && !w->roster.groups[f->style.group].deletes)
+            world_fail(w, "%s: its group is gone", f->client.name);
+        out(f);
+        break;
     case KAFKA_ERROR_UNKNOWN_MEMBER_ID:
         w->totals->expired++;
         out(f);
@@ -120,7 +139,8 @@ static void give_up(struct follower *f)
     f->heartbeat_ns = f->client.world->sim.now_ns;
 }
 
-static void take_assignment(struct follower *f, uint32_t target, bool late)
+/* known: the epoch that it was told before; 0: it has just joined. */
+static void take_assignment(struct follower *f, uint32_t target, int32_t known, bool late)
 {
     struct world *w = f->client.world;
     for (int key = 0; key < ROSTER_KEYS; key++) {
@@ -128,7 +148,10 @@ static void take_assignment(struct follower *f, uint32_t target, bool late)
             world_fail(w, "%s: is assigned key %d, which it did not ask for", f->client.name, key);
     }
     f->target = target;
-    roster_granted(w, f->style.group, f->style.seat, target & ~f->keys, !late);
+    struct roster_grant grant = { f->style.seat, target & ~f->keys, known, !late };
+    if (f->style.mixed && !late)
+        sim_group_given(w, f->style.group, f->style.seat, grant.keys, f->client.name);
+    roster_granted(w, f->style.group, &grant);
     f->keys |= target;
     f->owned = true;
     f->heartbeat_ns = w->sim.now_ns;
@@ -146,9 +169,15 @@ static void accepted(struct follower *f, const struct follower_call *call,
     struct world *w = f->client.world;
     if (call->leaves) {
         w->totals->left++;
-        out(f);
+        go(f);
         return;
     }
+    if (f->deletes != w->roster.groups[f->style.group].deletes)
+        f->epoch_most = 0;
+    f->deletes = w->roster.groups[f->style.group].deletes;
+    if (answer->member_epoch < f->epoch_most && f->style.mixed && !f->in &&
+        !sim_group_has_elder(w, f->style.group, answer->member_epoch))
+        f->epoch_most = 0; /* it was empty, and began anew */
     if (answer->member_epoch < f->epoch_most)
         world_fail(w, "%s: epoch %" PRId32 ", it was %" PRId32, f->client.name,
             answer->member_epoch, f->epoch_most);
@@ -156,6 +185,7 @@ static void accepted(struct follower *f, const struct follower_call *call,
         w->totals->joins++;
     roster_epoch(w, f->style.group, answer->member_epoch);
     roster_holds(w, &call->claim, call->keys, "a heartbeat");
+    int32_t known = f->in ? f->epoch : 0;
     f->epoch = f->epoch_most = answer->member_epoch;
     f->heard_ns = call->call.sent_ns;
     f->in = true;
@@ -165,7 +195,7 @@ static void accepted(struct follower *f, const struct follower_call *call,
         take_assignment(f,
             keys_of(w, answer->assignment->topic_partitions,
                 answer->assignment->topic_partitions_count),
-            late);
+            known, late);
 }
 
 static void beaten(struct client *client, struct call *base, void *body)
@@ -286,9 +316,34 @@ static void commit_refused(
         refused(f, call, error);
 }
 
+/* What it still had to commit of an epoch that is over, as the same member. */
+static bool commit_late(struct follower *f)
+{
+    struct world *w = f->client.world;
+    struct party party = { .claim = f->past,
+        .instance = f->instance,
+        .keys = f->past_keys,
+        .follows = true,
+        .refused = commit_refused };
+    if (!f->past.id[0] || w->calm) {
+        f->past = claim_of(f);
+        f->past_keys = f->keys;
+        return false;
+    }
+    if (strcmp(f->past.id, f->id) != 0 || f->past.generation >= f->epoch)
+        return false;
+    w->totals->late_commits++;
+    offsets_commit(&f->client, &party);
+    if (world_chance(w, 1, 3))
+        f->past.id[0] = '\0';
+    return true;
+}
+
 static void commit(struct follower *f)
 {
     struct world *w = f->client.world;
+    if (world_chance(w, 1, 3) && commit_late(f))
+        return;
     struct party party = { .claim = claim_of(f),
         .instance = f->instance,
         .keys = f->keys,
@@ -320,7 +375,8 @@ static bool is_dead(struct follower *f)
     if (!w->calm || f->decided || spender_is_busy(&f->spender))
         return f->dead;
     f->decided = true;
-    f->dead = f->style.mortal && world_chance(w, 1, 3);
+    f->dead = (f->style.mortal && world_chance(w, 1, 3)) ||
+              (f->style.guest && (w->seed % 3 == 0 || world_chance(w, 1, 3)));
     if (f->dead) {
         world_say(w, "%s: dies for good", f->client.name);
         w->totals->retired++;
@@ -350,15 +406,22 @@ static bool misbehave(struct follower *f)
 static void act(struct follower *f)
 {
     struct world *w = f->client.world;
+    bool closed = roster_is_closed(w, f->style.group);
     if (f->give_up_ns && f->give_up_ns <= w->sim.now_ns)
         give_up(f);
+    if (closed && f->in && !f->leaves) {
+        f->leaves = true;
+        f->heartbeat_ns = 0;
+    }
+    if (closed && !f->in)
+        return;
     if (!f->in || w->sim.now_ns >= f->heartbeat_ns) {
         beat(f);
     } else if (!w->calm && world_chance(w, 1, 120)) {
         f->topics = 1 + (uint32_t)random_below(&w->random, (1u << ROSTER_TOPICS) - 1);
         f->wants = true;
         w->totals->resubscribed++;
-    } else if (!w->calm && world_chance(w, 1, 150)) {
+    } else if (!w->calm && world_chance(w, 1, f->style.guest ? 30 : 150)) {
         f->leaves = true;
         f->heartbeat_ns = 0;
     } else if (world_chance(w, 1, 3) && f->keys) {
@@ -373,6 +436,7 @@ static void step(struct client *client)
     struct follower *f = follower_of(client);
     struct world *w = client->world;
     client_again(client, w->calm ? CALM_MS : f->style.pace_ms);
+    client->may_be_closed = roster_is_closed(w, f->style.group); /* it is silent for long */
     if (w->quiet || is_dead(f) || !roster_ready(w) || !client_connect(client))
         return;
     if (client->call_count <= CALLS_MAX)
@@ -394,9 +458,9 @@ static void destroy(struct client *client)
     mem_free(follower_of(client));
 }
 
-const char *sim_followers_unsettled(struct world *world, int group)
+const char *sim_followers_unsettled(
+    struct world *world, int group, uint32_t *keys, uint32_t *topics)
 {
-    uint32_t keys = 0, topics = 0;
     list_foreach (node, &world->clients) {
         struct client *client = list_entry(node, struct client, link);
         if (client->destroy != destroy || follower_of(client)->style.group != group)
@@ -412,14 +476,14 @@ const char *sim_followers_unsettled(struct world *world, int group)
             return "a follower is not heard of"; /* an answer stalls since before */
         if (f->keys != f->target || f->owned || f->full)
             return "a follower has not done what it was told";
-        if (keys & f->keys)
+        if (*keys & f->keys)
             return "a partition has two owners";
         if (f->keys & ~roster_keys(world, f->topics))
             return "a follower has what it does not want";
-        keys |= f->keys;
-        topics |= f->topics;
+        *keys |= f->keys;
+        *topics |= f->topics;
     }
-    return keys == roster_keys(world, topics) ? NULL : "a partition has no owner";
+    return NULL;
 }
 
 struct client *sim_follower_create(struct world *world, int index, const struct member_style *style)

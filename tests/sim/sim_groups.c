@@ -4,11 +4,12 @@
  *     sim_groups [FIRST-SEED [COUNT [STEPS]]] and the options of seeds.h
  *
  * For each seed: members of classic groups, eager and cooperative, static and dynamic, some of them
- * twice, of a group that the broker assigns (KIP-848), and one without membership, while topics
- * grow, members change what they want to read, come late, say things twice, die and come back,
- * commit offsets, plainly and in transactions, the network stalls and breaks, the disk fails, and
- * the broker is killed, loses power, stops and starts. What must hold meanwhile is told in
- * roster.h. Then faults end, and
+ * twice, of a group that the broker assigns (KIP-848), of one whose members speak both protocols
+ * and which becomes one or the other while it runs, and one without membership, while groups and
+ * offsets are deleted, topics grow, members change what they want to read, come late, say things
+ * twice, die and come back, commit offsets, plainly and in transactions, the network stalls and
+ * breaks, the disk fails, and the broker is killed, loses power, stops and starts. What must hold
+ * meanwhile is told in roster.h. Then faults end, and
  *
  *   1. every group is stable within SETTLE_MS: each member in, each partition of what they want
  * with exactly one of those who want it; no transaction is open
@@ -195,7 +196,8 @@ enum {
     EAGER = 0,
     COOPERATIVE = 1,
     STATIC = 3,
-    FOLLOWERS = 4
+    FOLLOWERS = 4,
+    MIXED = 5,
 }; /* groups of the roster, beside ROSTER_SIMPLE */
 
 static void members_create(struct world *w)
@@ -218,13 +220,18 @@ static void members_create(struct world *w)
         { FOLLOWERS, .seat = 13, .fixed = true, .transactional = true },
         { FOLLOWERS, .seat = 14, .transactional = true, .mortal = true },
         { FOLLOWERS, .seat = 15, .mortal = true },
+        { MIXED, .seat = 16, .cooperative = true, .mixed = true },
+        { MIXED, .seat = 17, .cooperative = true, .mixed = true, .transactional = true },
+        { MIXED, .seat = 18, .cooperative = true, .mixed = true, .fixed = true },
+        { MIXED, .seat = 19, .mixed = true, .guest = true, .follows = true },
+        { MIXED, .seat = 20, .mixed = true, .guest = true, .follows = true, .transactional = true },
     };
     for (size_t i = 0; i < ARRAY_COUNT(styles); i++) {
         struct member_style style = styles[i];
         style.pace_ms = 100;
         style.session_ms = style.group == STATIC ? LONG_SESSION_MS : SESSION_MS;
         style.unsteady = true;
-        if (style.group == FOLLOWERS)
+        if (style.group == FOLLOWERS || style.follows)
             (void)sim_follower_create(w, (int)i, &style);
         else
             (void)sim_member_create(w, (int)i, &style);
@@ -258,9 +265,14 @@ static void trouble(struct world *w, uint64_t rebalances)
 
 static const char *unsettled(struct world *w, const struct client *topics)
 {
-    const char *why = sim_followers_unsettled(w, FOLLOWERS);
+    uint32_t keys = 0, wanted = 0;
+    const char *why = sim_followers_unsettled(w, FOLLOWERS, &keys, &wanted);
     if (!topics_are_settled(topics))
         return "a topic is still growing";
+    if (!why && keys != roster_keys(w, wanted))
+        why = "a partition has no owner";
+    if (!why)
+        why = sim_mixed_unsettled(w, MIXED);
     return why ? why : sim_members_unsettled(w);
 }
 
@@ -333,6 +345,7 @@ static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
     world_init(w, seed, verbose, &simulation->totals);
     struct client *topics = topics_create(w);
     members_create(w);
+    (void)sim_janitor_create(w);
     for (uint64_t i = 0; i < steps; i++) {
         uint64_t rebalances = w->totals->rebalances;
         world_step(w);
@@ -368,10 +381,19 @@ static int tables(const void *context, bool must)
         { "revocations", t->revoked },
         { "subscriptions changed", t->resubscribed },
         { "topics grown", t->grown },
+        { "groups deleted", t->groups_deleted },
+        { "... not: they had members", t->deletions_refused },
+        { "offsets deleted", t->offsets_deleted },
+        { "... not: they are wanted", t->offsets_spared },
+        { "joins that the broker leads", t->led_by_broker },
+        { "... of groups that were classic", t->upgrades },
+        { "joins of groups that were not", t->downgrades },
         { "late for sync or heartbeat", t->late },
         { "too busy to join again", t->busy },
         { "dead for good", t->retired },
         { "requests sent twice", t->repeated },
+        { "commits of an older epoch", t->late_commits },
+        { "heartbeats of an older one", t->late_beats },
         { "offsets committed", t->commits },
         { "commits refused", t->commits_refused },
         { "offsets fetched", t->offset_fetches },

@@ -13,6 +13,10 @@
  * tells which leader's work it is. Some commit in transactions. Those without membership commit
  * from outside.
  *
+ * Where others speak the newer protocol the broker leads for a while (style.mixed): nobody is told
+ * that he leads, generations are epochs, and the oracle asks who holds what as it does of
+ * followers.
+ *
  * A member whose sync or heartbeat was accepted within its session must not be told that it is
  * unknown. (A join says less: as with Kafka, one that makes no rebalance does not renew the
  * session.)
@@ -61,12 +65,17 @@ struct sim_member {
     bool commits_first;   /* before it joins again */
     int64_t busy_ns;      /* until then it only heartbeats, though all join again (KIP-62) */
     bool decided, dead;   /* faults have ended; it is dead for good */
+    uint64_t in_moment;   /* when it was told its part */
+    bool led;             /* by the broker, when it joined */
+    int32_t generation_most;
+    uint32_t deletes; /* of its group, when it was told that */
     struct spender spender;
 };
 
 struct member_call {
     struct call call; /* first */
     struct roster_claim claim;
+    uint32_t keys; /* that it held */
 };
 
 static struct sim_member *member_of(struct client *client)
@@ -100,6 +109,7 @@ static struct member_call *call_make(const struct sim_member *member,
     struct member_call *call = mem_zalloc(1, sizeof(*call));
     call->call.answered = answered;
     call->claim = claim_of(member);
+    call->keys = member->keys;
     return call;
 }
 
@@ -250,6 +260,69 @@ static void keep_members(struct sim_member *member, const struct join_group_resp
     arena_reset(&w->scratch);
 }
 
+static void destroy(struct client *client);
+
+bool sim_group_has_elder(const struct world *world, int group, int32_t generation)
+{
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        const struct sim_member *member = member_of(client);
+        if (client->destroy == destroy && member->style.group == group && member->stage == IN &&
+            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns &&
+            member->generation > generation)
+            return true;
+    }
+    return false;
+}
+
+bool sim_group_wants(const struct world *world, int group, int key, uint64_t sent)
+{
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        const struct sim_member *member = member_of(client);
+        if (client->destroy == destroy && member->style.group == group && member->stage == IN &&
+            !member->style.doubled && member->in_moment < sent &&
+            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns &&
+            member->topics & 1u << key / ROSTER_PARTITIONS)
+            return true;
+    }
+    return false;
+}
+
+void sim_group_given(struct world *world, int group, int seat, uint32_t keys, const char *name)
+{
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        const struct sim_member *member = member_of(client);
+        if (client->destroy == destroy && member->style.group == group &&
+            member->style.seat != seat && member->keys & keys &&
+            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns)
+            world_fail(world, "%s: is given keys %x, and %s still holds %x", name, keys,
+                client->name, member->keys);
+    }
+}
+
+/* In a group of both protocols. */
+static void joined_mixed(struct sim_member *member, const char *leader)
+{
+    struct world *w = member->client.world;
+    const struct roster_group *group = &w->roster.groups[member->style.group];
+    bool led = leader[0] == '\0';
+    if (group->deletes != member->deletes ||
+        !sim_group_has_elder(w, member->style.group, member->generation))
+        member->generation_most = 0; /* it was empty, and began anew */
+    if (member->generation < member->generation_most)
+        world_fail(w, "%s: generation %" PRId32 ", it was %" PRId32, member->client.name,
+            member->generation, member->generation_most);
+    member->generation_most = member->generation;
+    member->deletes = group->deletes;
+    w->totals->upgrades += led && !member->led;
+    w->totals->downgrades += !led && member->led;
+    w->totals->led_by_broker += led;
+    member->led = led;
+    roster_epoch(w, member->style.group, member->generation);
+}
+
 static void keep_join(
     struct sim_member *member, const struct call *base, const struct join_group_response *answer)
 {
@@ -267,7 +340,10 @@ static void keep_join(
     member->generation = answer->generation_id;
     struct roster_claim claim = claim_of(member);
     claim.sent = base->sent;
-    roster_joined(w, &claim, leader, member->style.cooperative);
+    if (member->style.mixed)
+        joined_mixed(member, leader);
+    else
+        roster_joined(w, &claim, leader, member->style.cooperative);
     member->leader = strcmp(leader, member->id) == 0;
     member->skips = answer->skip_assignment;
     keep_members(member, answer);
@@ -349,15 +425,26 @@ static void keep_assignment(
     uint32_t nonce = 0, keys = 0;
     if (assignment.len)
         assignment_decode(w, assignment, &nonce, &keys);
-    else if (!member->instance[0]) /* one who was not there when they were made */
+    if (assignment.len && !nonce && !member->style.mixed)
+        world_fail(w, "%s: an assignment of nobody's", member->client.name);
+    if (!assignment.len && !member->instance[0]) /* one who was not there when they were made */
         world_fail(w, "%s: no assignment", member->client.name);
     arena_reset(&w->scratch);
     uint32_t revoked = member->style.cooperative ? member->keys & ~keys : 0;
-    roster_synced(w, &call->claim, nonce, keys);
+    /* Of an answer that took so long the group may think differently by now. */
+    bool late = w->sim.now_ns - call->call.sent_ns > member->style.session_ms * CLOCK_NS_PER_MS / 2;
+    if (member->style.mixed && !late)
+        sim_group_given(w, call->claim.group, call->claim.seat, keys, member->client.name);
+    if (member->style.mixed)
+        roster_granted(
+            w, call->claim.group, &(struct roster_grant){ call->claim.seat, keys, 0, !late });
+    else
+        roster_synced(w, &call->claim, nonce, keys);
     if (nonce != member->nonce)
         member->assigned_of = 0; /* an older one was taken: if it leads, it assigns again */
     member->keys = keys;
     member->held_since = call->claim.generation;
+    member->in_moment = w->moment;
     member->stage = revoked ? OUT : IN; /* what it let go of is for somebody else: again */
     w->totals->revoked += revoked != 0;
     member->heartbeat_ns = w->sim.now_ns;
@@ -435,24 +522,45 @@ static void beaten(struct client *client, struct call *base, void *body)
     if (answer && answer->error_code) {
         refused(member, base, call->claim.id, answer->error_code);
     } else if (answer) {
-        roster_accepted(client->world, &call->claim, "a heartbeat");
+        if (member->style.mixed)
+            roster_holds(client->world, &call->claim, call->keys, "a heartbeat");
+        else
+            roster_accepted(client->world, &call->claim, "a heartbeat");
         heard(member, base);
     }
     mem_free(call);
 }
 
-static void beat(struct sim_member *member)
+/* Of a generation that is over: whatever became of the member, it is refused. */
+static void beaten_late(struct client *client, struct call *base, void *body)
+{
+    struct member_call *call = call_of(base);
+    const struct heartbeat_response *answer = body;
+    if (answer && !answer->error_code)
+        world_fail(client->world,
+            "%s: a heartbeat of an older generation than %" PRId32 " was accepted", client->name,
+            call->claim.generation);
+    client->world->totals->late_beats += answer != NULL;
+    mem_free(call);
+}
+
+static void beat(struct sim_member *member, bool late)
 {
     struct world *w = member->client.world;
     struct heartbeat_request request;
     codec_defaults(&heartbeat_request_message, &request);
     request.group_id = group_of(member);
-    request.generation_id = member->generation;
+    request.generation_id = member->generation - late;
     request.member_id = bytes_text(member->id);
     request.group_instance_id = instance_of(member);
+    int16_t version = client_version(&member->client, API_HEARTBEAT, member->instance[0] ? 3 : 0);
+    if (late) {
+        struct member_call *call = call_make(member, beaten_late);
+        client_send(&member->client, &call->call, API_HEARTBEAT, version, &request, false);
+        return;
+    }
     member->busy = true;
     member->heartbeat_ns = w->sim.now_ns + HEARTBEAT_MS * CLOCK_NS_PER_MS;
-    int16_t version = client_version(&member->client, API_HEARTBEAT, member->instance[0] ? 3 : 0);
     send(member, call_make(member, beaten), API_HEARTBEAT, version, &request);
 }
 
@@ -562,15 +670,17 @@ static void act_inside(struct sim_member *member)
 {
     struct world *w = member->client.world;
     if (w->sim.now_ns >= member->heartbeat_ns)
-        beat(member);
+        beat(member, false);
     else if (member->busy_ns > w->sim.now_ns)
         return;
     else if (member->busy_ns) {
         member->busy_ns = 0;
         member->stage = OUT;
-    } else if (wants_to_join_again(member))
+    } else if (member->style.unsteady && !w->calm && world_chance(w, 1, 60))
+        beat(member, true);
+    else if (wants_to_join_again(member))
         member->stage = OUT;
-    else if (!w->calm && world_chance(w, 1, 150))
+    else if (roster_is_closed(w, member->style.group) || (!w->calm && world_chance(w, 1, 150)))
         leave(member);
     else if (world_chance(w, 1, 3))
         commit(member);
@@ -642,7 +752,8 @@ static void step(struct client *client)
     struct sim_member *member = member_of(client);
     struct world *w = client->world;
     client_again(client, member->style.unsteady && w->calm ? CALM_MS : member->style.pace_ms);
-    client->may_be_closed = w->calm && is_twin(member); /* it is silent for long */
+    bool closed = roster_is_closed(w, member->style.group);
+    client->may_be_closed = (w->calm && is_twin(member)) || closed; /* it is silent for long */
     if (w->quiet || is_dead(member) || !roster_ready(w) || !client_connect(client))
         return;
     if (client->call_count <= CALLS_MAX)
@@ -653,6 +764,8 @@ static void step(struct client *client)
     }
     if ((w->calm && is_twin(member)) || misbehave(member) || member->busy ||
         client->call_count > CALLS_MAX)
+        return;
+    if (member->stage == OUT && closed)
         return;
     if (member->stage == OUT)
         act_out(member);
@@ -684,9 +797,10 @@ void sim_members_thin(struct world *world)
     }
 }
 
-static const char *group_unsettled(struct world *world, int group)
+static const char *group_unsettled(
+    struct world *world, int group, uint32_t *ret_keys, uint32_t *ret_topics)
 {
-    uint32_t keys = 0, topics = 0;
+    uint32_t keys = *ret_keys, topics = *ret_topics;
     int32_t generation = -1;
     list_foreach (node, &world->clients) {
         struct client *client = list_entry(node, struct client, link);
@@ -713,6 +827,13 @@ static const char *group_unsettled(struct world *world, int group)
         keys |= member->keys;
         topics |= member->topics;
     }
+    *ret_keys = keys;
+    *ret_topics = topics;
+    return NULL;
+}
+
+static const char *all_are_owned(struct world *world, int group, uint32_t keys, uint32_t topics)
+{
     if (keys == roster_keys(world, topics))
         return NULL;
     world_say(world, "%s: keys %x are held, of %x", roster_group_name(group), keys,
@@ -720,14 +841,36 @@ static const char *group_unsettled(struct world *world, int group)
     return "a partition has no owner";
 }
 
+static bool is_mixed(const struct world *world, int group)
+{
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        if (client->destroy == destroy && member_of(client)->style.group == group)
+            return member_of(client)->style.mixed;
+    }
+    return false;
+}
+
 const char *sim_members_unsettled(struct world *world)
 {
     for (int g = 0; g < ROSTER_GROUPS; g++) {
-        const char *why = group_unsettled(world, g);
+        uint32_t keys = 0, topics = 0;
+        const char *why = group_unsettled(world, g, &keys, &topics);
+        if (!why && !is_mixed(world, g))
+            why = all_are_owned(world, g, keys, topics);
         if (why)
             return why;
     }
     return NULL;
+}
+
+const char *sim_mixed_unsettled(struct world *world, int group)
+{
+    uint32_t keys = 0, topics = 0;
+    const char *why = group_unsettled(world, group, &keys, &topics);
+    if (!why)
+        why = sim_followers_unsettled(world, group, &keys, &topics);
+    return why ? why : all_are_owned(world, group, keys, topics);
 }
 
 struct client *sim_member_create(struct world *world, int index, const struct member_style *style)

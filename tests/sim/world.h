@@ -39,6 +39,8 @@ struct totals {
     uint64_t joins, rebalances, expired, left, commits, commits_refused, offset_fetches;
     uint64_t late, busy, retired, repeated, instances_fenced, generations_fenced, epochs_fenced,
         unreleased, revoked, resubscribed;
+    uint64_t groups_deleted, deletions_refused, offsets_deleted, offsets_spared, upgrades,
+        downgrades, led_by_broker, late_commits, late_beats;
     uint64_t deals_committed, deals_aborted, deals_fenced, deals_unsure, zombies, members_refused,
         offsets_unstable;
     /* topics */

@@ -1071,6 +1071,78 @@ TEST(consumer_group, a_classic_member_that_is_called_and_does_not_come_is_out)
     world_done(&w);
 }
 
+/* A classic group of k alone, who reads t and was assigned `has`, and said when it joined that it
+ * owns all three. */
+static struct classic_group *classic_of_one(struct world *w, const struct classic_limits *limits,
+    const struct partition_set *all, const struct partition_set *has)
+{
+    struct classic_group *classic =
+        classic_group_create(bytes_text("g"), &w->owner, limits, &w->classic);
+    struct bytes metadata = subscription(w, "t", all);
+    struct classic_join_protocol protocol = { bytes_text("cooperative-sticky"), metadata };
+    struct out said = { 0 };
+    struct classic_join request = { .member_id = bytes_text("k"),
+        .client_id = bytes_text("k"),
+        .client_host = "/h",
+        .protocol_type = bytes_text("consumer"),
+        .protocols = &protocol,
+        .protocol_count = 1,
+        .session_timeout_ms = 10000,
+        .rebalance_timeout_ms = 60000 };
+    if (has)
+        consumer_assignment_write(&said, 1, has, &w->view);
+    classic_group_adopt(classic, &request, bytes_of(said.data, said.len), w->now);
+    classic->generation = 7;
+    out_done(&said);
+    mem_free((void *)(uintptr_t)metadata.data);
+    return classic;
+}
+
+static size_t assigned_of(struct world *w, const char *id)
+{
+    return consumer_group_member(w->group, bytes_text(id))->assigned.count;
+}
+
+static void become_consumers(struct world *w, struct classic_group *classic)
+{
+    consumer_group_from_classic(w->group, classic, w->now);
+    classic->base.operations->destroy(&classic->base);
+}
+
+/* Else others would be given what it still reads. */
+TEST(consumer_group, what_a_classic_member_still_holds_is_known_on_both_sides)
+{
+    struct world w;
+    struct classic_limits limits = { 0, 6000, 1800000, 10 };
+    struct partition_set all = { 0 };
+    struct uuid t = { { 1 } };
+    for (int32_t p = 0; p < 3; p++)
+        partition_set_add(&all, &t, p, 0);
+    /* It joined, and the leader has not assigned anything yet. */
+    world_init(&w);
+    become_consumers(&w, classic_of_one(&w, &limits, &all, NULL));
+    cr_assert_eq(assigned_of(&w, "k"), 3);
+    world_done(&w);
+    /* It is to give something up, has not, and the group is a classic one and another again. */
+    world_init(&w);
+    become_consumers(&w, classic_of_one(&w, &limits, &all, &all));
+    join(&w, "a", "t");
+    classic_join(&w, &w.group->base, "k", "t", &all);
+    cr_assert_lt(assigned_of(&w, "k"), 3);
+    beat(&w, "a", -1, (struct extra){ 0 });
+    cr_assert(downgrades(&w));
+    struct classic_group *classic =
+        classic_group_create(bytes_text("g"), &w.owner, &limits, &w.classic);
+    consumer_group_to_classic(w.group, classic, w.now);
+    struct world again;
+    world_init(&again);
+    become_consumers(&again, classic);
+    cr_assert_eq(assigned_of(&again, "k"), 3);
+    world_done(&again);
+    world_done(&w);
+    partition_set_done(&all);
+}
+
 TEST(consumer_group, a_classic_group_becomes_one_of_consumers_and_goes_back)
 {
     struct world w;

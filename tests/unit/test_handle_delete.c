@@ -242,6 +242,38 @@ TEST(handle_delete, a_group_with_members_stays)
     world_close(&world);
 }
 
+/* What is not there (any more) is told only when that is durable: a crash would bring it back. */
+TEST(handle_delete, a_deleted_offset_is_not_told_as_gone_before_it_is_for_good)
+{
+    struct world world;
+    struct bytes name = bytes_text("g");
+    world_open(&world, NULL);
+    struct client *admin = client_connect(&world), *reader = client_connect(&world);
+    client_create_topic(admin, "t", 1, NULL);
+    for (int16_t version = 5; version <= 8; version += 3) {
+        struct delete_groups_request request = { .groups_names = &name, .groups_names_count = 1 };
+        struct offset_fetch_request fetch;
+        struct offset_fetch_request_group group;
+        commit(admin, "g", "t", 0, 5);
+        codec_defaults(&offset_fetch_request_message, &fetch);
+        struct_defaults(&offset_fetch_request_group_table, &group);
+        fetch.group_id = group.group_id = name;
+        fetch.groups = &group;
+        fetch.groups_count = 1;
+        fetch.topics_count = group.topics_count = -1; /* all */
+        client_send(admin, API_DELETE_GROUPS, 2, &request);
+        client_send(reader, API_OFFSET_FETCH, version, &fetch);
+        struct offset_fetch_response *told = NULL;
+        while (!(told = client_poll(reader, API_OFFSET_FETCH, version)))
+            cr_assert(world_step(&world));
+        cr_assert_eq(version < 8 ? told->topics_count : told->groups->topics_count, 0);
+        struct delete_groups_response *deleted = client_poll(admin, API_DELETE_GROUPS, 2);
+        cr_assert_not_null(deleted, "version %d tells it before the deletion is durable", version);
+        cr_assert_eq(deleted->results->error_code, 0);
+    }
+    world_close(&world);
+}
+
 /* The top-level code; of partitions 0, 1 and 9 of the topic, and 0 of a topic that is not there. */
 static int16_t delete_offsets(
     struct client *client, const char *group, const char *topic, int16_t codes[4])

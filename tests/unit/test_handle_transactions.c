@@ -628,6 +628,34 @@ TEST(handle_transactions, a_later_commit_outside_wins)
     world_close(&world);
 }
 
+static int16_t delete_offset(struct client *client)
+{
+    struct offset_delete_request request;
+    struct offset_delete_request_partition partition = { 0 };
+    struct offset_delete_request_topic topic = { bytes_text("t"), &partition, 1 };
+    codec_defaults(&offset_delete_request_message, &request);
+    request.group_id = bytes_text("g");
+    request.topics = &topic;
+    request.topics_count = 1;
+    struct offset_delete_response *answer = client_call(client, API_OFFSET_DELETE, 0, &request);
+    return answer->error_code ? answer->error_code : answer->topics->partitions->error_code;
+}
+
+/* As Kafka: a deletion takes what a transaction that is still open would have committed. */
+TEST(handle_transactions, what_was_deleted_meanwhile_does_not_come_back)
+{
+    begin(NULL);
+    struct producer p = producer_of("o", V2);
+    commit_plain(p.client, 50);
+    cr_assert_eq(commit_offset(&p, 5, 60), 0);
+    cr_assert_eq(delete_offset(p.client), 0);
+    cr_assert_eq(committed_offset(p.client, true), -1, "nothing waits any more");
+    restart(&p, 2);
+    cr_assert_eq(end(&p, true), 0);
+    cr_assert_eq(committed_offset(p.client, true), -1);
+    world_close(&world);
+}
+
 /* ---- tools --------------------------------------------------------------------------------- */
 
 static const char *described(struct client *client, const char *id)
