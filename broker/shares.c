@@ -583,7 +583,8 @@ bool shares_position(
     struct share_partition stored;
     struct out key = { 0 };
     struct bytes row;
-    if (part && part->ready) {
+    /* What could not be kept yet is not told: a crash would take it back. */
+    if (part && part->ready && list_empty(&part->dirty)) {
         *ret = (struct share_position){ part->partition.start,
             share_partition_lag(&part->partition, log->high_watermark), part->lsn };
         return true;

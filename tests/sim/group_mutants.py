@@ -168,16 +168,6 @@ void handle_delete_groups"""),
     "upgrade_forgets_who_has_what": (
         MIXED, "        (void)consumer_assignment_read(from->assignment, group->effects->topics, "
         "&member->assigned);\n", "        (void)consumer_assignment_read;\n"),
-    "upgrade_forgets_who_owns_what": (
-        MIXED, "        consumer_subscription_owned(&subscription, group->effects->topics, &member->assigned);\n",
-        "        (void)0;\n"),
-    "downgrade_forgets_what_is_being_revoked": (
-        MIXED, "    partition_set_union(&holds, &from->revoking);\n", ""),
-    "no_offset_told_before_it_is_durable": (OFFSETS, """            request->broker->coordinator, group, id, partition, &offset, &lsn)) {
-        /* It may have been deleted just now. */
-        request_depends(request, storage_appended(request->broker->storage));
-""", """            request->broker->coordinator, group, id, partition, &offset, &lsn)) {
-"""),
     "upgrade_begins_at_epoch_one": (
         MIXED, "    group->epoch = group->assignment_epoch = classic->generation;\n",
         "    group->assignment_epoch = group->epoch;\n"),

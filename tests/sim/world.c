@@ -340,6 +340,10 @@ static void configure(struct world *world)
     set(config, "group.consumer.min.heartbeat.interval.ms=100");
     set(config, "group.consumer.heartbeat.interval.ms=700");
     set(config, "group.consumer.assignment.interval.ms=100");
+    set(config, "group.share.record.lock.duration.ms=2000");
+    set(config, "group.share.delivery.count.limit=5");
+    set(config, "group.share.session.timeout.ms=3000");
+    set(config, "group.share.heartbeat.interval.ms=700");
     set(config, "log.retention.check.interval.ms=2000");
     broker_config_finish(config, &place, &report);
     CHECK(report.errors.len == 0);
