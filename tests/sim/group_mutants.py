@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""group_mutants.py - does the simulation of groups and transactions notice when the broker is wrong?
+"""group_mutants.py - do the simulations of groups, transactions and share groups notice when the broker is wrong?
 
     tests/sim/group_mutants.py [--seconds=N] [--list] [NAME...]
 
-Copies the tree to a temporary directory, builds sim_groups and sim_transactions there, and makes one
-change after the other to the broker (all, or those named): each takes away one rule. Both programs
-run on it, each for N seconds (default 20) or until the oracle, a CHECK or a signal ends it: caught.
-First nothing is changed, and both must be clean. A change whose text is not in the source any more
+Copies the tree to a temporary directory, builds the three programs there, and makes one
+change after the other to the broker (all, or those named): each takes away one rule. The programs
+run on it (only sim_shares if it is about share groups), each for N seconds (default 20) or until the oracle, a CHECK or a signal ends it: caught.
+First nothing is changed, and all must be clean. A change whose text is not in the source any more
 is an error: bring it up to date. Exit 1 when one survived.
 """
 import os
@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = (("sim_groups", "15000"), ("sim_transactions", "20000"))
+PROGRAMS = (("sim_groups", "15000"), ("sim_transactions", "20000"), ("sim_shares", "12000"))
 CLASSIC = "broker/classic_group.c"
 CONSUMER = "broker/consumer_group.c"
 OFFSETS = "broker/handle_group_offsets.c"
@@ -28,6 +28,10 @@ TXN_OWNER = "broker/transaction_coordinator.c"
 TXN_OFFSETS = "broker/handle_transaction_offsets.c"
 DELETION = "broker/handle_delete_groups.c"
 MIXED = "broker/consumer_group_classic.c"
+SHARED = "broker/share_partition.c"
+SHARES = "broker/shares.c"
+SHARE_FETCH = "broker/handle_share_fetch.c"
+SHARE_ACK = "broker/handle_share_acknowledge.c"
 COORDINATOR = "broker/coordinator.c"
 
 # name: (file, what is there, what is there instead); the first place of the text counts.
@@ -189,9 +193,11 @@ def first_words(run):
     return lines[-1][:150] if lines else f"exit {run.returncode}"
 
 
-def hunt(tree, seconds):
+def hunt(tree, seconds, path=None):
     """What caught it, or None."""
     for name, steps in PROGRAMS:
+        if path and ("share" in path) != (name == "sim_shares"):
+            continue
         program = str(tree / "build/mutants/tests/sim" / name)
         try:
             run = subprocess.run([program, "1", "1000000", steps, f"--seconds={seconds}"],
@@ -234,7 +240,7 @@ def main():
                 continue
             (tree / path).write_text(before.replace(old, new, 1))
             problem = build(tree)
-            how = None if problem else hunt(tree, seconds)
+            how = None if problem else hunt(tree, seconds, path)
             (tree / path).write_text(before)
             caught += how is not None
             print(f"{name:34} {'caught   ' + how if how else problem or 'SURVIVED'}", flush=True)
