@@ -179,18 +179,21 @@ class Consumers(Crowd):
 
 
 def commit(crowd):
-    rows = [{"Name": crowd.topics[0], "Partitions": [{"PartitionIndex": 0, "CommittedOffset": 1, "CommittedMetadata": ""}]}]
+    rows = [{"Name": crowd.topics[0], "Partitions": [{"CommittedOffset": 1, "CommittedMetadata": ""}]}]
     answers = crowd.all("OffsetCommit", 9 if crowd.name == "consumer" else 8,
                         lambda i: {**crowd.commit_body(i), "Topics": rows})
     assert all(answer["Topics"][0]["Partitions"][0]["ErrorCode"] == 0 for answer in answers.values())
 
 
+def topics_make(connection, names, partitions):
+    rows = [{"Name": name, "NumPartitions": partitions, "ReplicationFactor": 1} for name in names]
+    made = connection.ask("CreateTopics", 4, {"timeoutMs": 60000, "Topics": rows})
+    assert all(row["ErrorCode"] == 0 for row in made["Topics"]), made
+
+
 def big(kind, size, topics):
     with harness.Broker(CONFIG) as broker:
-        one = Connection(broker)
-        made = one.ask("CreateTopics", 4, {"timeoutMs": 60000, "Topics": [
-            {"Name": name, "NumPartitions": PARTITIONS, "ReplicationFactor": 1, "Assignments": [], "Configs": []} for name in topics]})
-        assert all(row["ErrorCode"] == 0 for row in made["Topics"]), made
+        topics_make(Connection(broker), topics, PARTITIONS)
         crowd = kind(broker, "big", topics, size)
         join = crowd.cost(size, crowd.enter)
         first = crowd.cost(1000, crowd.settle) if kind is Consumers else 0
@@ -226,9 +229,7 @@ class Hermits(Consumers):
 
 def many(count, topics):
     with harness.Broker(CONFIG) as broker:
-        one = Connection(broker)
-        one.ask("CreateTopics", 4, {"timeoutMs": 60000, "Topics": [
-            {"Name": topics[0], "NumPartitions": 1, "ReplicationFactor": 1, "Assignments": [], "Configs": []}]})
+        topics_make(Connection(broker), topics[:1], 1)
         hermits = Hermits(broker, topics[:1], count)
         join = hermits.cost(count, hermits.beat)
         hermits.beat()

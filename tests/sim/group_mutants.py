@@ -3,9 +3,10 @@
 
     tests/sim/group_mutants.py [--seconds=N] [--list] [NAME...]
 
-Copies the tree to a temporary directory, builds the three programs there, and makes one
-change after the other to the broker (all, or those named): each takes away one rule. The programs
-run on it (only sim_shares if it is about share groups), each for N seconds (default 20) or until the oracle, a CHECK or a signal ends it: caught.
+Copies the tree to a temporary directory, builds the programs there, and makes one change after the
+other to the broker (all, or those named): each takes away one rule. The programs run on it (only
+sim_shares if it is about share groups), each for N seconds (default 20) or until the oracle, a CHECK
+or a signal ends it: caught.
 First nothing is changed, and all must be clean. A change whose text is not in the source any more
 is an error: bring it up to date. Exit 1 when one survived.
 """
