@@ -128,8 +128,6 @@ RULES = [
     Rule("A share group is assigned as soon as its members change, not with the next heartbeat, and a new one has "
          "epoch 0.",
          "ShareGroupDescribe", r".*\.(Group|Assignment)Epoch"),
-    Rule("Which of its members gets which partition of a topic is each broker's choice.",
-         "ShareGroupHeartbeat", r"\.Assignment\..*\.Partitions\[0\]", scenario="share_members_together"),
     Rule("Kafka takes a group without a name, and a topic id or a mode of acquiring that does not exist fails the "
          "whole request (UNKNOWN_SERVER_ERROR); Millrace refuses the name, tells the topic, and takes the mode for 0.",
          "ShareFetch ShareAcknowledge", ".*", scenario="share_accident"),

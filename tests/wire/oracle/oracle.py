@@ -37,12 +37,14 @@ JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1
 # Of both brokers. Few internal partitions and no waiting for members: times are not compared.
 SETTINGS = {"node.id": 1, "num.partitions": 4, "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000, "group.max.size": 4,
-            "group.share.min.record.lock.duration.ms": 1000, "group.share.min.session.timeout.ms": 1500,
-            "group.share.max.size": 4, "group.consumer.max.size": 4, "group.consumer.min.session.timeout.ms": 1500,
-            "group.consumer.min.heartbeat.interval.ms": 1000, "group.share.min.heartbeat.interval.ms": 1000,
             "log.retention.check.interval.ms": 36000000, "offsets.retention.check.interval.ms": 36000000}
+SMALL_GROUPS = {"group.share.min.record.lock.duration.ms": 1000, "group.share.min.session.timeout.ms": 1500,
+                "group.share.min.heartbeat.interval.ms": 1000, "group.share.max.size": 4,
+                "group.consumer.min.session.timeout.ms": 1500, "group.consumer.min.heartbeat.interval.ms": 1000,
+                "group.consumer.max.size": 4}
 # ... of a family that has brokers of its own.
-FAMILY_SETTINGS = {"retention": {"offsets.retention.check.interval.ms": 300}}
+FAMILY_SETTINGS = {"retention": {"offsets.retention.check.interval.ms": 300}, "shares": SMALL_GROUPS,
+                   "consumers_more": SMALL_GROUPS}
 KAFKA_SETTINGS = {
     "log.initial.task.delay.ms": 36000000,  # the records' times are long ago, and retention would take them
     "process.roles": "broker,controller", "inter.broker.listener.name": "PLAINTEXT",
