@@ -752,30 +752,31 @@ static void drop_surplus(struct wal *wal)
 }
 
 /* Files are made in the order of their names, and each is on the medium before the next: one that
- * is not there was removed, perhaps the newest with all that tells of it. */
-static int holes_check(struct wal *wal, bool *ret_holes)
+ * is not there was removed, perhaps the newest with all that tells of it. *ret_top: all below it
+ * are to be made again; 0 where none is missing. */
+static int holes_check(struct wal *wal, size_t *ret_top)
 {
-    bool above = false;
+    size_t top = 0;
     int status = 0;
+    *ret_top = 0;
     for (size_t i = wal->files.count; i-- > 0;) {
         bool there = wal->files.slots[i].file != NULL;
-        if (above && !there && BARRIER(WAL_HOLES)) {
+        if (top > 0 && !there && BARRIER(WAL_HOLES)) {
             doors_say(wal->doors, LOG_ERROR, "%s/%04zu.wal is missing%s", wal->config.dir, i,
                 wal->config.accept_loss ? "; what it may have held is given up" : "");
             status = wal->config.accept_loss ? 0 : -EUCLEAN;
-            *ret_holes = true;
+            *ret_top = top;
         }
-        above |= there;
+        if (there && top == 0)
+            top = i + 1;
     }
     return status;
 }
 
-/* Their loss was accepted: the next start must not ask for it again. */
-static int holes_fill(struct wal *wal)
+/* Their loss was accepted: the next start must not ask for it again. (A file without use keeps its
+ * name when its slot is emptied, so the slots do not say which is the last.) */
+static int holes_fill(struct wal *wal, size_t top)
 {
-    size_t top = wal->files.count;
-    while (top > 0 && !wal->files.slots[top - 1].file)
-        top--;
     for (size_t i = 0; i < top; i++) {
         int status = wal->files.slots[i].file ? 0 : wal_files_prepare_now(&wal->files);
         if (status < 0)
@@ -837,7 +838,8 @@ static int files_rewrite(struct wal *wal, const struct wal_end *end)
 static int open_files(
     struct wal *wal, uint64_t from, const struct wal_replay *replay, struct wal_found *ret_found)
 {
-    bool lost = false, holes = false;
+    bool lost = false;
+    size_t holes = 0;
     int status = wal_files_open(&wal->files, wal->doors, wal->config.dir, wal->config.files_max);
     wal->files.prepared = wal_prepared;
     if (status == 0)
@@ -864,10 +866,10 @@ static int open_files(
         wal_recover(&wal->files, wal->ring, from, wal->config.accept_loss, replay, ret_found, &end);
     if (status < 0)
         return status;
-    ret_found->lost |= lost || holes;
+    ret_found->lost |= lost || holes > 0;
     status = files_rewrite(wal, &end);
-    if (status == 0 && holes)
-        status = holes_fill(wal);
+    if (status == 0)
+        status = holes_fill(wal, holes);
     if (status < 0)
         return status;
     /* What recovery read there is no tail cache. */

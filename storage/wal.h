@@ -106,8 +106,9 @@ struct wal_found {
  * Afterwards everything found is durable, and appended = written = durable = released is the place
  * where the next record goes, at or above torn_lsn and `from`.
  * -EUCLEAN: a header below the durable position, or a whole file, is damaged (said through doors)
- * and accept_loss is off; -EBUSY: another process has the files; -EPROTONOSUPPORT: a newer program
- * wrote them; -EIO: a file can't be read (with accept_loss such places are damage). */
+ * and accept_loss is off; or positions above all that a log can reach, made by hand; -EBUSY:
+ * another process has the files; -EPROTONOSUPPORT: a newer program wrote them; -EIO: a file can't
+ * be read (with accept_loss such places are damage). */
 int wal_open(struct wal **ret_wal, const struct wal_config *config, struct doors *doors,
     const struct wal_events *events, uint64_t from, const struct wal_replay *replay,
     struct wal_found *ret_found) MUST_CHECK;

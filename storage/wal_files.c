@@ -143,7 +143,9 @@ static int format_agree(struct wal_files *files)
     return 0;
 }
 
-/* Of two slots with one number the older history is no file of this log. */
+/* Of two slots with one number the older history is no file of this log. Of one history: a write
+ * went astray or a file was copied; the one in which no record follows the header will be used
+ * again, and then the other one would come back. */
 static void twins_part(struct wal_files *files)
 {
     for (size_t i = 0; i < files->count; i++) {
@@ -152,7 +154,10 @@ static void twins_part(struct wal_files *files)
             struct wal_slot *b = &files->slots[j];
             if (!b->has_head || a->head.number != b->head.number)
                 continue;
-            if (a->head.incarnation >= b->head.incarnation)
+            bool a_counts = a->head.incarnation > b->head.incarnation;
+            if (a->head.incarnation == b->head.incarnation)
+                a_counts = a->has_first || !b->has_first;
+            if (a_counts)
                 b->has_head = b->has_first = false;
             else
                 a->has_head = a->has_first = false;

@@ -42,7 +42,7 @@ static int file_head_decode_copy(const uint8_t *at, struct wal_file_head *ret_he
     uint32_t file_bytes = le_get32(at + 12);
     uint64_t number = le_get64(at + 16);
     if (file_bytes < WAL_FILE_BYTES_MIN || file_bytes > WAL_FILE_BYTES_MAX ||
-        (file_bytes & (file_bytes - 1)) || number > (UINT64_MAX >> 2) / file_bytes)
+        (file_bytes & (file_bytes - 1)) || number > wal_lsn_max / file_bytes)
         return -ENODATA;
     *ret_head = (struct wal_file_head){
         .format = { .directory_id = le_get64(at + 24), .file_bytes = file_bytes },

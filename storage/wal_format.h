@@ -28,6 +28,9 @@ enum {
     WAL_FILE_BYTES_MAX = 1 << 30,
 };
 
+/* No log comes that far, and no header of a file says so. */
+static const uint64_t wal_lsn_max = UINT64_MAX >> 2;
+
 /* What all files of a directory share. */
 struct wal_format {
     uint64_t directory_id; /* random, secret */

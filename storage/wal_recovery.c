@@ -12,11 +12,19 @@
  *        or at the beginning of a later file, with a RESUME record that names this end and carries
  *        its chain. What lies between is dead, however whole it looks.
  *     2. below `from`: a bad payload is passed over. A bad header hides what is above `from`: if
- * the search finds a record up there, damage as below D; if not, nothing is lost.
- *     3. below D = the greatest durable position that any valid record found anywhere carries
- *        (everything behind the stop is searched for it): this was acknowledged, so it is damage.
- *        A bad payload behind a good header is shown as damaged; a bad header is -EUCLEAN.
+ *        the search finds a record up there, or one that tells of a durable position up there,
+ *        damage as below D; if not, nothing is lost.
+ *     3. below D = the greatest durable position that any valid record found by the search carries:
+ *        this was acknowledged, so it is damage. A bad payload behind a good header is shown as
+ *        damaged; a bad header is -EUCLEAN.
  *     4. otherwise the tail is torn: nobody was told of it, the log ends with the last whole group.
+ *
+ * The search. Where all looks like the plain end of a log (is_plain_end) it reads what is left of
+ * the file, elsewhere every byte of every file, and takes each valid record at its word, whatever
+ * its file's header says: a write that went astray gives a file another's header, or leaves it an
+ * old one. What it does not see is two faults at once: a hole that looks like a torn tail, and
+ * behind it a file whose whole beginning is an older one's, or zeros. For that each start would
+ * have to read all files.
  *
  * Why a dead tail can't come back. The next history starts at a fresh block (no block with records
  * is ever rewritten) with a RESUME record that carries a new incarnation number, greater than any
@@ -51,6 +59,9 @@ enum { READ_PIECE = 1 << 20 };
 /* In the scratch copy of a header: the payload is damaged. */
 enum { FLAG_DAMAGED = 0x80 };
 
+/* How far the search has come. */
+enum searched { SEARCHED_NOTHING, SEARCHED_REST, SEARCHED_ALL };
+
 enum finding {
     FOUND_RECORD,
     FOUND_BAD_PAYLOAD,
@@ -78,7 +89,7 @@ struct recovery {
     uint32_t incarnation;        /* of the newest record that was accepted */
     bool telling;                /* the search tells of what is lost */
     /* everywhere */
-    bool searched;
+    enum searched searched;
     uint64_t number_max;
     uint32_t incarnation_max;
     uint32_t incarnation_above; /* the greatest of the caller's records from `from` on; 0: none */
@@ -146,20 +157,24 @@ static int load(struct recovery *recovery, uint64_t upto)
 
 /* ---- the search for durable positions ---- */
 
-static void search_note(struct recovery *recovery, const struct wal_record *record)
+/* `at_home`: in a file of its number, or of none. Others may be a dead history's in a file that was
+ * used again: what they say was durable was so, but they say nothing of which history goes on. */
+static void search_note(struct recovery *recovery, const struct wal_record *record, bool at_home)
 {
     if (record->durable_lsn > recovery->found.durable_lsn)
         recovery->found.durable_lsn = record->durable_lsn;
     if (record->incarnation > recovery->incarnation_max)
         recovery->incarnation_max = record->incarnation;
+    if (number_of(recovery, record->lsn) > recovery->number_max)
+        recovery->number_max = number_of(recovery, record->lsn);
+    if (!at_home)
+        return;
     if (number_of(recovery, record->lsn) + 1 == number_of(recovery, recovery->from) &&
         record->incarnation > recovery->incarnation_before)
         recovery->incarnation_before = record->incarnation;
     if (record->lsn >= recovery->from && record->type >= WAL_USER &&
         record->incarnation > recovery->incarnation_above)
         recovery->incarnation_above = record->incarnation;
-    if (number_of(recovery, record->lsn) > recovery->number_max)
-        recovery->number_max = number_of(recovery, record->lsn);
 }
 
 static struct wal_head head_of(const struct wal_record *record)
@@ -187,8 +202,16 @@ static void tell(
     recovery->replay->lost(recovery->replay->context, &head, behind);
 }
 
+/* What a file held of a history before the one that began it again is dead, and was told of there.
+ */
+static bool is_older(const struct wal_slot *slot, const struct wal_record *record)
+{
+    return slot->has_head && record->lsn / slot->head.format.file_bytes == slot->head.number &&
+           record->incarnation < slot->head.incarnation;
+}
+
 /* Every place where a header may stand is looked at: a payload is no shelter, its length may be a
- * dead record's. `slot` with a header: only records of its number count. */
+ * dead record's. */
 static int search_slot(
     struct recovery *recovery, struct wal_slot *slot, uint64_t position, uint8_t *scratch)
 {
@@ -203,9 +226,9 @@ static int search_slot(
             struct wal_record record;
             if (le_get32(scratch + at) == magic &&
                 wal_record_decode(scratch + at, &record, &recovery->format) &&
-                within(recovery, record.lsn) == position + at &&
-                (!slot->has_head || number_of(recovery, record.lsn) == slot->head.number)) {
-                search_note(recovery, &record);
+                within(recovery, record.lsn) == position + at && !is_older(slot, &record)) {
+                search_note(recovery, &record,
+                    !slot->has_head || number_of(recovery, record.lsn) == slot->head.number);
                 if (recovery->telling)
                     tell(recovery, &record,
                         bytes_of(scratch + at + WAL_HEAD_SIZE, piece - at - WAL_HEAD_SIZE));
@@ -215,35 +238,52 @@ static int search_slot(
     return 0;
 }
 
-/* Everything behind the walk's first stop. What the walk passed before tells of nothing above
- * itself. A file that seems unused is read only where a file is missing. */
-static int search(struct recovery *recovery)
+/* The log ends inside of the newest file, and no other is out of order. (The header of a file is
+ * written together with its first record, and a file in use has its full size.) */
+static bool is_plain_end(const struct recovery *recovery)
 {
-    recovery->searched = true;
+    if (within(recovery, recovery->end) == 0 || within(recovery, recovery->at) == 0 ||
+        recovery->at < recovery->from)
+        return false;
+    for (size_t i = 0; i < recovery->files->count; i++) {
+        const struct wal_slot *slot = &recovery->files->slots[i];
+        if (slot->file && !slot->blank &&
+            (!slot->has_first || slot->size < recovery->format.file_bytes ||
+                slot->head.number > number_of(recovery, recovery->at)))
+            return false;
+    }
+    return true;
+}
+
+/* What the walk passed before tells of nothing above itself. */
+static int search(struct recovery *recovery, enum searched upto)
+{
+    if (recovery->searched >= upto && !recovery->telling)
+        return 0;
+    recovery->searched = upto;
+    /* A part of a group is no part of the log yet: its lengths may be a dead record's. */
+    uint64_t rest = number_of(recovery, recovery->end) == number_of(recovery, recovery->at)
+                        ? within(recovery, recovery->end)
+                        : 0;
     uint8_t *scratch = wal_memory_map(READ_PIECE);
     int status = scratch ? 0 : -ENOMEM;
-    uint64_t number = number_of(recovery, recovery->at);
     for (size_t i = 0; status == 0 && i < recovery->files->count; i++) {
         struct wal_slot *slot = &recovery->files->slots[i];
-        if (!slot->file || (slot->blank && within(recovery, recovery->at) != 0))
-            continue;
-        if (!slot->has_head || slot->head.number > number)
+        if (slot->file && upto == SEARCHED_ALL)
             status = search_slot(recovery, slot, 0, scratch);
-        else if (slot->head.number == number)
-            status = search_slot(recovery, slot,
-                within(recovery, recovery->at) & ~(uint64_t)(WAL_BLOCK - 1), scratch);
+        else if (slot->file && slot == recovery->slot)
+            status = search_slot(recovery, slot, rest & ~(uint64_t)(WAL_BLOCK - 1), scratch);
     }
     wal_memory_unmap(scratch, READ_PIECE);
     return status;
 }
 
-/* What lies behind the stop and will not be reached. */
+/* What lies behind the stop and will not be reached. (Searched for in any case: what comes must lie
+ * above all of it.) */
 static int tell_of_losses(struct recovery *recovery)
 {
-    if (!recovery->replay->lost)
-        return 0;
-    recovery->telling = true;
-    int status = search(recovery);
+    recovery->telling = recovery->replay->lost != NULL;
+    int status = search(recovery, SEARCHED_ALL);
     recovery->telling = false;
     return status;
 }
@@ -355,7 +395,7 @@ static int group_show(struct recovery *recovery)
 static int accept(struct recovery *recovery, const struct wal_record *record, bool damaged)
 {
     uint8_t *place = recovery->ring + within(recovery, record->lsn);
-    search_note(recovery, record);
+    search_note(recovery, record, true);
     recovery->chain = wal_record_chain(place, &recovery->format);
     recovery->incarnation = record->incarnation;
     if (damaged)
@@ -480,8 +520,8 @@ static int stop(
         return 0;
     (void)enter(recovery, at); /* resume_in_file may have gone elsewhere in the same file */
     recovery->at = at;
-    if (!recovery->searched && BARRIER(WAL_SEARCH))
-        status = search(recovery);
+    if (BARRIER(WAL_SEARCH))
+        status = search(recovery, is_plain_end(recovery) ? SEARCHED_REST : SEARCHED_ALL);
     if (status < 0)
         return status;
     uint64_t durable = recovery->found.durable_lsn;
@@ -498,7 +538,11 @@ static int stop(
         return 0;
     bool above = recovery->incarnation_above > 0 &&
                  recovery->incarnation_above >= recovery->incarnation_before;
-    if (at < recovery->from ? !above : durable <= at)
+    /* A group is durable as a whole, so a part of one is missing from its beginning on. */
+    uint64_t needed = recovery->in_group ? recovery->end : at;
+    if (needed < recovery->from)
+        needed = recovery->from;
+    if (durable <= needed && (at >= recovery->from || !above))
         return 0;
     doors_say(recovery->files->doors, LOG_ERROR,
         "%s: the write-ahead log is damaged at %" PRIu64 " (file %04zu.wal, byte %" PRIu64
@@ -591,7 +635,7 @@ static int begin_is_missing(struct recovery *recovery)
         ", where the last checkpoint ended: it was removed or its header is damaged%s",
         recovery->files->dir, recovery->from,
         recovery->accept_loss ? "; what it held is given up" : "");
-    int status = recovery->replay->lost ? tell_of_losses(recovery) : search(recovery);
+    int status = tell_of_losses(recovery);
     if (status == 0 && !recovery->accept_loss)
         status = -EUCLEAN;
     recovery->found.lost = true;
@@ -623,6 +667,18 @@ static uint64_t next_of(const struct recovery *recovery)
     return (number + 1) * recovery->format.file_bytes;
 }
 
+/* What is written from here on must be readable at the next start. */
+static int end_check(const struct recovery *recovery)
+{
+    if (next_of(recovery) <= wal_lsn_max / 2 && recovery->incarnation_max < UINT32_MAX)
+        return 0;
+    doors_say(recovery->files->doors, LOG_ERROR,
+        "%s: the write-ahead files tell of position %" PRIu64 " and life %" PRIu32
+        ": no log comes that far, they were made by hand",
+        recovery->files->dir, next_of(recovery), recovery->incarnation_max);
+    return -EUCLEAN;
+}
+
 int wal_recover(struct wal_files *files, uint8_t *ring, uint64_t from, bool accept_loss,
     const struct wal_replay *replay, struct wal_found *ret_found, struct wal_end *ret_end)
 {
@@ -644,6 +700,8 @@ int wal_recover(struct wal_files *files, uint8_t *ring, uint64_t from, bool acce
     int status = dead_part(&recovery);
     if (status == 0)
         status = begin(&recovery) ? walk(&recovery) : begin_is_missing(&recovery);
+    if (status == 0)
+        status = end_check(&recovery);
     if (status < 0)
         return status;
     slots_settle(&recovery);

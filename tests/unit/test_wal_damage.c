@@ -721,6 +721,24 @@ TEST(wal_damage, the_loss_of_files_is_accepted_once)
     world_destroy(world);
 }
 
+/* ... also where the last file is one that was just being made: it has a name and nothing else. */
+TEST(wal_damage, the_loss_of_a_file_before_an_unfinished_one_is_accepted_once)
+{
+    struct world *world = world_with(99, 3);
+    file_resize(world, "/wal/0003.wal", DISK_CREATE, 0);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world_open(world);
+    cr_assert(world->found.lost);
+    world_close(world);
+    world->config.accept_loss = false;
+    world_open(world);
+    cr_assert_not(world->found.lost);
+    world_close(world);
+    world_goes_on(world);
+    world_destroy(world);
+}
+
 TEST(wal_damage, a_file_of_another_directory_is_refused)
 {
     struct world *other = world_with(94, 3), *world = world_with(95, 3);
@@ -1122,6 +1140,194 @@ TEST(wal_damage, a_newest_file_without_its_beginning_is_damage)
     world_poke(world, file_0, 0, zeros, (size_t)4 * WAL_BLOCK); /* number 2 */
     mem_free(zeros);
     cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world_destroy(world);
+}
+
+/* ... and behind a damaged payload, which the walk passes. */
+TEST(wal_damage, a_newest_file_without_its_beginning_is_damage_behind_damage)
+{
+    struct world *world = world_long(123, true);
+    size_t victim = 0;
+    while (world->groups[victim].lsn < world->from ||
+           world->groups[victim].end - world->groups[victim].lsn < 256)
+        victim++;
+    cr_assert_lt(world->groups[victim].end, (uint64_t)2 * WORLD_FILE_BYTES - WAL_BLOCK);
+    cr_assert_eq(
+        sim_flip(&world->sim, file_1, world->groups[victim].lsn % WORLD_FILE_BYTES + 64, 1), 0);
+    uint8_t *zeros = mem_zalloc(1, (size_t)4 * WAL_BLOCK);
+    world_poke(world, file_0, 0, zeros, (size_t)4 * WAL_BLOCK); /* number 2 */
+    mem_free(zeros);
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world_destroy(world);
+}
+
+/* Refused; when it is accepted the store takes a checkpoint above it, and all is well again. */
+static void loss_is_accepted_once(struct world *world)
+{
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    cr_assert_eq(world_try_open(world), 0);
+    cr_assert(world->found.lost);
+    world->group_count = 0;
+    world_checkpoint(world, world_append_durable(world));
+    world_close(world);
+    world->config.accept_loss = false;
+    world_open(world);
+    cr_assert_not(world->found.lost);
+    cr_assert_eq(world->replayed_count, 0);
+    (void)world_append_durable(world);
+    world_close(world);
+    world_open(world);
+    cr_assert_eq(world->replayed_count, 1);
+    world_close(world);
+    world_goes_on(world);
+}
+
+/* The first write of the newest file's turn was lost: its header is the one of the turn before, and
+ * only records far behind tell what it is. */
+TEST(wal_damage, a_newest_file_with_its_old_beginning_is_damage)
+{
+    struct world *old = world_with(124, 3);
+    struct world_image *first = world_save(old);
+    struct world *world = world_long(124, true);
+    uint8_t number[8];
+    world_peek(world, file_0, 16, number, sizeof(number));
+    cr_assert_eq(le_get64(number), 2);
+    /* The same seed: the same directory, the same records. */
+    world_poke(world, file_0, 0, first->files[0], (size_t)3 * WAL_BLOCK);
+    loss_is_accepted_once(world);
+    world_image_free(first);
+    world_destroy(old);
+    world_destroy(world);
+}
+
+/* The beginning of the file before went astray and hit the file of the checkpoint, and the walk
+ * stops below it. */
+TEST(wal_damage, what_a_misdirected_beginning_hides_is_damage)
+{
+    struct world *world = world_long(125, true);
+    world_open(world);
+    uint64_t written = wal_written(world->wal);
+    world_checkpoint(world, (uint64_t)2 * WORLD_FILE_BYTES + WAL_BLOCK);
+    world_close(world);
+    world->from = (uint64_t)2 * WORLD_FILE_BYTES; /* as if no more had been written back */
+    cr_assert_gt(written, world->from + 4 * WAL_BLOCK);
+    struct world_image *image = world_save(world);
+    world_poke(world, file_0, 0, image->files[1], (size_t)2 * WAL_BLOCK);
+    loss_is_accepted_once(world);
+    world_image_free(image);
+    world_destroy(world);
+}
+
+/* Below the checkpoint a header is damaged, above it all groups are; what lies between them tells.
+ */
+TEST(wal_damage, a_position_above_the_checkpoint_is_told_by_what_is_left)
+{
+    struct world *world = world_long(126, true);
+    uint8_t zeros[WAL_HEAD_SIZE] = { 0 };
+    size_t i = 0, gone = 0;
+    while (world->groups[i].lsn < WORLD_FILE_BYTES)
+        i++;
+    world_poke(world, file_1, world->groups[i + 1].lsn % WORLD_FILE_BYTES, zeros, sizeof(zeros));
+    for (; i < world->group_count; i++) {
+        uint64_t lsn = world->groups[i].lsn;
+        for (; lsn >= world->from && lsn < world->groups[i].end; lsn += WAL_HEAD_SIZE, gone++)
+            world_poke(world, lsn / WORLD_FILE_BYTES == 1 ? file_1 : file_0, lsn % WORLD_FILE_BYTES,
+                zeros, sizeof(zeros));
+    }
+    cr_assert_gt(gone, 10);
+    loss_is_accepted_once(world);
+    world_destroy(world);
+}
+
+/* A header went astray: the file that it hit holds nothing behind it, the other one all. */
+TEST(wal_damage, a_copied_header_does_not_take_the_place_of_its_file)
+{
+    struct world *world = world_long(127, true);
+    uint8_t block[WAL_BLOCK];
+    world_peek(world, file_1, 0, block, sizeof(block));
+    world_poke(world, file_0, 0, block, sizeof(block));
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world->config.accept_loss = true;
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert_gt(world->replayed_count, 3);
+    world_destroy(world);
+}
+
+static struct wal_format format_of(struct world *world)
+{
+    uint8_t id[8];
+    world_peek(world, file_0, 24, id, sizeof(id));
+    return (struct wal_format){ .directory_id = le_get64(id), .file_bytes = WORLD_FILE_BYTES };
+}
+
+/* With a right checksum: it says that it is one record of a group, and so long that all that tells
+ * of what was durable lies inside of it. */
+TEST(wal_damage, a_record_that_swallows_the_rest_hides_nothing)
+{
+    struct world *world = world_with(128, 8);
+    struct wal_format format = format_of(world);
+    uint64_t lsn = world->groups[2].lsn, end = world->groups[7].end + 4 * WAL_BLOCK;
+    cr_assert_lt(end, WORLD_FILE_BYTES);
+    uint8_t head[WAL_HEAD_SIZE], *payload = mem_zalloc(1, WORLD_FILE_BYTES);
+    struct wal_record record;
+    world_peek(world, file_0, lsn, head, sizeof(head));
+    cr_assert(wal_record_decode(head, &record, &format));
+    record.flags = WAL_MORE;
+    record.len = record.checked_len = (uint32_t)(end - lsn - WAL_HEAD_SIZE);
+    world_peek(world, file_0, lsn + WAL_HEAD_SIZE, payload, record.len);
+    record.payload_crc = crc32c(0, payload, record.len);
+    wal_record_encode(head, &record, &format);
+    world_poke(world, file_0, lsn, head, sizeof(head));
+    mem_free(payload);
+    loss_is_accepted_once(world);
+    world_destroy(world);
+}
+
+/* Behind a greater one no file could be begun that the next start can read. */
+TEST(wal_damage, a_position_that_no_log_reaches_is_refused)
+{
+    struct world *world = world_with(129, 8);
+    struct wal_format format = format_of(world);
+    uint64_t at = world->groups[7].end + 4 * WAL_BLOCK;
+    uint8_t head[WAL_HEAD_SIZE];
+    struct wal_record record = { .lsn =
+                                     (UINT64_MAX >> 1) / WORLD_FILE_BYTES * WORLD_FILE_BYTES + at,
+        .durable_lsn = (uint64_t)1 << 60,
+        .incarnation = 9,
+        .type = WAL_USER };
+    wal_record_encode(head, &record, &format);
+    world_poke(world, file_0, at, head, sizeof(head));
+    world->config.accept_loss = true;
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    record.lsn = WORLD_FILE_BYTES + at; /* fits, but there is no life after the last one */
+    record.incarnation = UINT32_MAX;
+    record.durable_lsn = 0;
+    wal_record_encode(head, &record, &format);
+    world_poke(world, file_0, at, head, sizeof(head));
+    cr_assert_eq(world_try_open(world), -EUCLEAN);
+    world_destroy(world);
+}
+
+/* A later life began the file again, and its first record is torn. */
+TEST(wal_damage, what_a_file_held_before_it_was_begun_again_tells_nothing)
+{
+    struct world *world = world_with(130, 8);
+    uint8_t blocks[2 * WAL_BLOCK] = { 0 };
+    world_peek(world, file_0, 0, blocks, WAL_BLOCK);
+    for (size_t at = 0; at < WAL_BLOCK; at += WAL_FILE_HEAD_COPY) {
+        le_put32(blocks + at + 40, 7);
+        le_put32(blocks + at + 60, crc32c(0, blocks + at, 60));
+    }
+    world_poke(world, file_0, 0, blocks, sizeof(blocks));
+    world->promised = world->promised_durable = 0;
+    world_open(world);
+    cr_assert_not(world->found.lost);
+    cr_assert_eq(world->replayed_count, 0);
+    world_close(world);
+    world_goes_on(world);
     world_destroy(world);
 }
 
