@@ -125,6 +125,16 @@ def test_one_node_needs_no_moves():
     assert f"Valid replica already elected for partitions {name}-0" in said, said
 
 
+def test_no_login_and_no_rules():
+    """Said at once: without an answer to the login the tool tries again for a minute, and does not say why."""
+    assert "SecurityDisabledException" in tool("AclCommand", "--list", check=False)
+    path = broker().directory / "sasl.properties"
+    path.write_text("security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=org.apache.kafka.common."
+                    'security.plain.PlainLoginModule required username="u" password="p";\n')
+    said = tool("TopicCommand", "--list", "--command-config", path, check=False)
+    assert "Unexpected handshake request with client mechanism PLAIN" in said, said
+
+
 def test_api_versions():
     said = tool("BrokerApiVersionsCommand")
     listed = {int(key): words for key, words in re.findall(r"\w+\((\d+)\): (.*?),?$", said, re.M)}

@@ -228,6 +228,17 @@ def test_the_table_of_apis_is_what_is_advertised():
     assert printed[18] == (0, 4)
 
 
+def test_a_client_that_logs_in_hears_why_not():
+    with harness.Broker() as broker:
+        sasl = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "PLAIN", "sasl.username": "u",
+                "sasl.password": "p"}
+        words = [word for key, value in sasl.items() for word in ("-X", f"{key}={value}")]
+        ended = harness.run(["kcat", "-L", "-m", "2", "-b", broker.bootstrap, *words], check=False)
+        assert ended.returncode and b"not valid in current SASL state" in ended.stderr, ended
+        assert re.search(r"wants to log in \(SASL PLAIN\).*security\.protocol=PLAINTEXT", broker.log_text())
+        harness.run(["kcat", "-L", "-b", broker.bootstrap])
+
+
 # ---- start and stop ----------------------------------------------------------------------------
 
 def test_a_stop_is_clean_with_clients_connected():

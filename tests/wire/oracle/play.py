@@ -99,19 +99,25 @@ def play(side, scenario, step, pending):
 
 def read_on(side, step, answer):
     """A fetch may end early, and ours does where records go on in another place: in a file what is older than a second,
-    else in memory. As a client does it then, we ask for the rest, up to what Kafka had."""
-    if step.get("k") != "Fetch" or "raw" in step or "send" in step or READS_ON_MIN > step["q"].get("MaxBytes", 1 << 30):
+    else in memory. As a client does it then, we ask for the rest of each partition, up to what Kafka had."""
+    if step.get("k") != "Fetch" or "raw" in step or "send" in step or step["q"].get("SessionEpoch", -1) != -1:
         return answer
-    row, wanted = only_row(step["q"], "Topics"), only_row(step["a"], "Responses")
-    told = only_row(answer, "Responses")
-    if not (row and wanted and told) or row["PartitionMaxBytes"] < READS_ON_MIN or told["ErrorCode"]:
-        return answer
+    if READS_ON_MIN <= step["q"].get("MaxBytes", 1 << 30):
+        for topic in step["q"]["Topics"]:
+            for row in topic["Partitions"]:
+                read_partition_on(side, step, topic, row, answer)
+    return answer
+
+
+def read_partition_on(side, step, topic, row, answer):
+    wanted, told = row_of(step["a"], topic, row), row_of(answer, topic, row)
+    if not (wanted and told) or row["PartitionMaxBytes"] < READS_ON_MIN or told["ErrorCode"]:
+        return
     have, kafka = told["Records"] or [], wanted["Records"] or []
     while have and len(have) < len(kafka) and "cut" not in have[-1]:
-        topic = {**step["q"]["Topics"][0], "Partitions": [
-            {**row, "FetchOffset": have[-1]["base"] + have[-1]["last"] + 1}]}
-        again = {**step, "q": {**step["q"], "Topics": [topic]}}
-        more = only_row(side.receive(again, side.send(again)), "Responses")
+        rest = {**topic, "Partitions": [{**row, "FetchOffset": have[-1]["base"] + have[-1]["last"] + 1}]}
+        again = {**step, "q": {**step["q"], "Topics": [rest]}}
+        more = row_of(side.receive(again, side.send(again)), topic, row)
         if not more or not more["Records"]:
             break
         have += more["Records"]
@@ -119,14 +125,14 @@ def read_on(side, step, answer):
         for one in more.get("AbortedTransactions") or []:
             if repr(one) not in map(repr, known):
                 told["AbortedTransactions"] = known = [*known, one]
-    return answer
 
 
-def only_row(message, topics):
-    """The partition, if there is one of one topic."""
-    rows = message.get(topics) or []
-    parts = rows[0].get("Partitions", []) if len(rows) == 1 else []
-    return parts[0] if len(parts) == 1 else None
+def row_of(answer, topic, asked):
+    """What the answer says of a partition, if it is told once."""
+    found = [row for one in answer.get("Responses") or []
+             if all(one.get(key, topic.get(key)) == topic.get(key) for key in ("Topic", "TopicId"))
+             for row in one["Partitions"] if row["PartitionIndex"] == asked.get("Partition", 0)]
+    return found[0] if len(found) == 1 else None
 
 
 def settle(side, found, learnt):
