@@ -684,7 +684,7 @@ TEST(expiry, one_look_is_enough_for_a_group_of_many_pieces)
 TEST(expiry, a_crash_in_the_midst_of_it_loses_nothing_that_is_kept)
 {
     size_t partly = 0;
-    for (int steps = 1; steps < 60; steps += 5) {
+    for (int steps = 1; steps < 60; steps += 7) {
         begin();
         fill(2500, 1500, 2);
         pass(59 * SECOND);
