@@ -97,7 +97,8 @@ static void classic_expire("""),
     }
     request->cancel = NULL;
 """),
-    "offset_told_before_it_is_durable": (OFFSETS, "    request_depends(request, lsn);\n", ""),
+    "offset_told_before_it_is_durable": (
+        OFFSETS, "    request_depends(request, lsn); /* also that it is not there any more */\n", ""),
     "transaction_of_any_member": (TXN_OFFSETS, """    return generation_code(group->operations->check_commit(
         group, &addition->client, clock_monotonic_ns(request->broker->doors->clock)));
 """, """    return KAFKA_ERROR_NONE;
@@ -121,8 +122,7 @@ static void classic_expire("""),
                                   "true,\n        TRANS"),
     "transaction_is_forgotten": (TXN_OWNER, "follow(coordinator, one, left_ms(coordinator, &one->transaction.now));",
                                  "(void)one;"),
-    "a_follower_session_never_ends": (CONSUMER, """        consumer_group_remove(member);
-        (void)consumer_group_follow(group, NULL, true, false, NULL, now); /* nobody is told of it */
+    "a_follower_session_never_ends": (CONSUMER, """        (void)consumer_group_take_out(member, now); /* nobody is told of it */
         return;
 """, """        (void)now;
         return;
@@ -180,26 +180,28 @@ void handle_delete_groups"""),
         MIXED, "    classic_group_adopted(classic, group->epoch, now);", "    classic_group_adopted(classic, 1, now);"),
     "downgrade_never_comes": (CONSUMER, "    if (is_to_settle(group))\n        group->effects",
                               "    if (is_to_settle(group) && !base)\n        group->effects"),
-    "record_of_another_is_answered": (SHARED, "range->state != SHARE_ACQUIRED || range->owner != owner))\n"
-                                      "                return -EPERM;",
-                                      "range->state != SHARE_ACQUIRED))\n                return -EPERM;"),
+    "record_of_another_is_answered": (SHARED, "(range->state != SHARE_ACQUIRED || range->owner != owner)",
+                                      "(range->state != SHARE_ACQUIRED || !owner)"),
     "record_of_nobody_is_answered": (SHARED, """            if (!gap && (range->state != SHARE_ACQUIRED || range->owner != owner))
                 return -EPERM;
 """, "            (void)gap;\n            (void)owner;\n"),
     "lock_ends_too_early": (SHARED, ".deadline = now + limits->lock_ns };", ".deadline = now + limits->lock_ns / 4 };"),
-    "renewed_for_nothing": (SHARED, "range->owner, now + limits->lock_ns);", "range->owner, now + limits->lock_ns / 8);"),
+    "renewed_for_nothing": (
+        SHARED, "range->owner, now + limits->lock_ns);", "range->owner, now + limits->lock_ns / 8);"),
     "record_is_given_up_too_early": (SHARED, "    bool again = range->delivery < limits->delivery_max;",
                                      "    bool again = range->delivery + 1 < limits->delivery_max;"),
-    "record_is_given_for_ever": (SHARED, "    bool again = range->delivery < limits->delivery_max;",
-                                 "    bool again = true;\n    range->delivery -= range->delivery >= limits->delivery_max;"),
+    "record_is_given_for_ever": (
+        SHARED, "    bool again = range->delivery < limits->delivery_max;",
+        "    bool again = true;\n    range->delivery -= range->delivery >= limits->delivery_max;"),
     "deliveries_are_not_counted": (SHARED, "    range->delivery++;\n    range_set(",
                                    "    range->delivery = 1;\n    range_set("),
     "released_is_done": (SHARED, "    case SHARE_RELEASE: range_free(partition, range, limits); break;\n", ""),
     "accepted_is_free": (SHARED, """    default:
         range_set(partition, range, SHARE_DONE, 0, 0);""", """    default:
         range_set(partition, range, SHARE_AVAILABLE, 0, 0);"""),
-    "what_was_held_goes_with_its_holder": (SHARED, "        range_free(partition, range, limits);\n        any = true;",
-                                           "        range_set(partition, range, SHARE_DONE, 0, 0);\n        any = true;"),
+    "what_was_held_goes_with_its_holder": (
+        SHARED, "        range_free(partition, range, limits);\n        any = true;",
+        "        range_set(partition, range, SHARE_DONE, 0, 0);\n        any = true;"),
     "acceptance_told_before_it_is_durable": (
         SHARE_ACK, "    request_depends(request, storage_appended(request->broker->storage));\n", ""),
     "acceptance_is_not_kept": (SHARES, "    if (part->partition.changed && list_empty(&part->dirty))",
