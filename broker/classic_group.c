@@ -162,12 +162,31 @@ static void member_destroy(struct classic_member *member)
 struct classic_member *classic_group_member(
     const struct classic_group *group, struct bytes member_id)
 {
-    list_foreach (node, &group->members) {
-        struct classic_member *member = list_entry(node, struct classic_member, link);
-        if (bytes_equal_text(member_id, member->id))
-            return member;
-    }
-    return NULL;
+    struct tree_node *node = tree_find(&group->by_id, &member_id);
+    return node ? container_of(node, struct classic_member, by_id) : NULL;
+}
+
+static int compare_ids(const void *key, const struct tree_node *node)
+{
+    const struct bytes *id = key;
+    return group_compare_ids(*id, container_of_const(node, struct classic_member, by_id)->id);
+}
+
+/* False: there is one of that id already, or it has none (only in a row that is damaged). */
+static bool id_link(struct classic_group *group, struct classic_member *member)
+{
+    struct bytes id = text_of(member->id);
+    if (!member->id || tree_find(&group->by_id, &id))
+        return false;
+    tree_insert(&group->by_id, &id, &member->by_id);
+    return true;
+}
+
+static void id_unlink(struct classic_group *group, struct classic_member *member)
+{
+    struct bytes id = text_of(member->id);
+    if (member->id && tree_find(&group->by_id, &id) == &member->by_id)
+        (void)tree_remove(&group->by_id, &id);
 }
 
 static struct classic_member *instance_find(
@@ -395,6 +414,7 @@ struct classic_group *classic_group_create(struct bytes id, struct group_owner *
     group->effects = effects;
     list_init(&group->members);
     list_init(&group->pending);
+    group->by_id.compare = compare_ids;
     return group;
 }
 
@@ -402,6 +422,7 @@ static void member_unlink(struct classic_group *group, struct classic_member *me
 {
     heap_remove(&group->base.deadlines, &member->deadline);
     list_remove(&member->link);
+    id_unlink(group, member);
     group->member_count--;
 }
 
@@ -652,6 +673,7 @@ static struct classic_member *member_add(struct classic_group *group,
         text_set(&group->leader, mem_strdup(member->id));
     }
     list_append(&group->members, &member->link);
+    CHECK(id_link(group, member)); /* who is asked for is looked for first */
     group->member_count++;
     member->fresh = member->joined = true;
     member->join_token = token;
@@ -704,7 +726,9 @@ static void static_replace(
     member_refuse(group, member, KAFKA_ERROR_FENCED_INSTANCE_ID);
     bool leads = group->leader && strcmp(group->leader, member->id) == 0;
     char *old_id = member->id;
+    id_unlink(group, member);
     member->id = mem_strdup(id);
+    CHECK(id_link(group, member)); /* it is fresh */
     member_count_bytes(member);
     if (leads)
         text_set(&group->leader, mem_strdup(id));
@@ -1192,6 +1216,7 @@ static void take_member(struct classic_group *group, struct cursor *cursor, int6
     member->synced = true;
     member_count_bytes(member);
     list_append(&group->members, &member->link);
+    cursor->bad |= !id_link(group, member);
     group->member_count++;
     if (!cursor->bad)
         member_heard(member, now);

@@ -48,6 +48,7 @@ struct classic_protocol {
 
 struct classic_member {
     struct list link; /* in group->members, in the order of joining */
+    struct tree_node by_id;
     struct classic_group *group;
     char *id;
     char *instance_id; /* static members; else NULL */
@@ -115,6 +116,7 @@ struct classic_group {
     char *protocol_type, *protocol_name; /* NULL: none */
     char *leader;                        /* member id; NULL: none */
     struct list members, pending;
+    struct tree by_id; /* members */
     size_t member_count;
     struct heap_node timer; /* of the state: initial delay, rebalance, pending syncs */
     int64_t initial_remaining_ns;

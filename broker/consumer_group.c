@@ -88,12 +88,14 @@ void consumer_member_count_bytes(struct consumer_member *member)
 struct consumer_member *consumer_group_member(
     const struct consumer_group *group, struct bytes member_id)
 {
-    list_foreach (node, &group->members) {
-        struct consumer_member *member = list_entry(node, struct consumer_member, link);
-        if (bytes_equal_text(member_id, member->id))
-            return member;
-    }
-    return NULL;
+    struct tree_node *node = tree_find(&group->by_id, &member_id);
+    return node ? container_of(node, struct consumer_member, by_id) : NULL;
+}
+
+static int compare_ids(const void *key, const struct tree_node *node)
+{
+    const struct bytes *id = key;
+    return group_compare_ids(*id, container_of_const(node, struct consumer_member, by_id)->id);
 }
 
 struct consumer_member *consumer_group_instance(
@@ -110,6 +112,7 @@ struct consumer_member *consumer_group_instance(
 
 struct consumer_member *consumer_group_add(struct consumer_group *group, struct bytes member_id)
 {
+    CHECK(!consumer_group_member(group, member_id));
     struct consumer_member *member = mem_zalloc(1, sizeof(*member));
     member->group = group;
     member->id = mem_strndup((const char *)member_id.data, member_id.len);
@@ -118,6 +121,7 @@ struct consumer_member *consumer_group_add(struct consumer_group *group, struct 
     member->rebalance_timeout_ms = -1;
     member->changed = true;
     list_append(&group->members, &member->link);
+    tree_insert(&group->by_id, &member_id, &member->by_id);
     group->member_count++;
     consumer_member_count_bytes(member);
     /* It is back before its row was gone. */
@@ -168,7 +172,9 @@ static void member_destroy(struct consumer_member *member)
     heap_remove(deadlines, &member->session);
     heap_remove(deadlines, &member->rebalance);
     heap_remove(deadlines, &member->classic_step);
+    struct bytes id = bytes_text(member->id);
     list_remove(&member->link);
+    (void)tree_remove(&member->group->by_id, &id);
     member->group->member_count--;
     member->group->base.owner->bytes -= member->bytes;
     consumer_member_done(member);
@@ -909,6 +915,7 @@ struct consumer_group *consumer_group_create(
     group->epoch = 1; /* as Kafka's: the first member makes it 2 */
     group->changed = true;
     list_init(&group->members);
+    group->by_id.compare = compare_ids;
     list_init(&group->gone);
     list_init(&group->regexes);
     return group;

@@ -77,6 +77,7 @@ struct consumer_classic {
 
 struct consumer_member {
     struct list link; /* in group->members, in the order of joining */
+    struct tree_node by_id;
     struct consumer_group *group;
     char *id;
     char *instance_id;             /* NULL: dynamic */
@@ -110,6 +111,7 @@ struct consumer_group {
     struct group base;
     int32_t epoch, assignment_epoch;
     struct list members;
+    struct tree by_id; /* members */
     size_t member_count;
     struct list gone;        /* struct consumer_gone: rows that are still to go */
     struct list regexes;     /* struct consumer_regex */

@@ -115,7 +115,9 @@ static int16_t join_check(const struct consumer_group *group, const struct class
     if ((group->member_count >= settings.members_max && !known) ||
         group_is_full(&group->base, size))
         return KAFKA_ERROR_GROUP_MAX_SIZE_REACHED;
-    if (join->member_id.len > CONSUMER_MEMBER_ID_LEN_MAX)
+    /* Ids are kept as C texts, and are keys of rows. */
+    if (join->member_id.len > CONSUMER_MEMBER_ID_LEN_MAX ||
+        (join->member_id.len && memchr(join->member_id.data, 0, join->member_id.len)))
         return KAFKA_ERROR_UNKNOWN_MEMBER_ID;
     return protocols_fit(group, join) ? KAFKA_ERROR_NONE : KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL;
 }

@@ -122,11 +122,8 @@ static void classic_expire("""),
                                   "true,\n        TRANS"),
     "transaction_is_forgotten": (TXN_OWNER, "follow(coordinator, one, left_ms(coordinator, &one->transaction.now));",
                                  "(void)one;"),
-    "a_follower_session_never_ends": (CONSUMER, """        (void)consumer_group_take_out(member, now); /* nobody is told of it */
-        return;
-""", """        (void)now;
-        return;
-"""),
+    "a_follower_session_never_ends": (
+        CONSUMER, "        (void)consumer_group_take_out(member, now); /* nobody is told of it */\n", ""),
     "what_is_being_revoked_is_free": (
         CONSUMER, "                partition_set_find(&other->revoking, &partition->topic, partition->index)))",
         "                false))"),
@@ -182,9 +179,9 @@ void handle_delete_groups"""),
                               "    if (is_to_settle(group) && !base)\n        group->effects"),
     "record_of_another_is_answered": (SHARED, "(range->state != SHARE_ACQUIRED || range->owner != owner)",
                                       "(range->state != SHARE_ACQUIRED || !owner)"),
-    "record_of_nobody_is_answered": (SHARED, """            if (!gap && (range->state != SHARE_ACQUIRED || range->owner != owner))
-                return -EPERM;
-""", "            (void)gap;\n            (void)owner;\n"),
+    "record_of_nobody_is_answered": (
+        SHARED, "            if (!gap && (range->state != SHARE_ACQUIRED || range->owner != owner))\n"
+        "                return -EPERM;\n", "            (void)gap;\n            (void)owner;\n"),
     "lock_ends_too_early": (SHARED, ".deadline = now + limits->lock_ns };", ".deadline = now + limits->lock_ns / 4 };"),
     "renewed_for_nothing": (
         SHARED, "range->owner, now + limits->lock_ns);", "range->owner, now + limits->lock_ns / 8);"),

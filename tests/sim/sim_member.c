@@ -262,14 +262,20 @@ static void keep_members(struct sim_member *member, const struct join_group_resp
 
 static void destroy(struct client *client);
 
+/* Its session has not ended, and it has not asked to leave. */
+static bool is_surely_in(const struct sim_member *member)
+{
+    int64_t session_ns = member->style.session_ms * CLOCK_NS_PER_MS;
+    return member->heard_ns && member->heard_ns + session_ns > member->client.world->sim.now_ns;
+}
+
 bool sim_group_has_elder(const struct world *world, int group, int32_t generation)
 {
     list_foreach (node, &world->clients) {
         struct client *client = list_entry(node, struct client, link);
         const struct sim_member *member = member_of(client);
         if (client->destroy == destroy && member->style.group == group && member->stage == IN &&
-            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns &&
-            member->generation > generation)
+            is_surely_in(member) && member->generation > generation)
             return true;
     }
     return false;
@@ -281,8 +287,7 @@ bool sim_group_wants(const struct world *world, int group, int key, uint64_t sen
         struct client *client = list_entry(node, struct client, link);
         const struct sim_member *member = member_of(client);
         if (client->destroy == destroy && member->style.group == group && member->stage == IN &&
-            !member->style.doubled && member->in_moment < sent &&
-            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns &&
+            !member->style.doubled && member->in_moment < sent && is_surely_in(member) &&
             member->topics & 1u << key / ROSTER_PARTITIONS)
             return true;
     }
@@ -295,8 +300,7 @@ void sim_group_given(struct world *world, int group, int seat, uint32_t keys, co
         struct client *client = list_entry(node, struct client, link);
         const struct sim_member *member = member_of(client);
         if (client->destroy == destroy && member->style.group == group &&
-            member->style.seat != seat && member->keys & keys &&
-            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns)
+            member->style.seat != seat && member->keys & keys && is_surely_in(member))
             world_fail(world, "%s: is given keys %x, and %s still holds %x", name, keys,
                 client->name, member->keys);
     }
@@ -631,6 +635,15 @@ static void commit(struct sim_member *member)
     struct party party = party_of(member);
     if (!party.keys)
         return;
+    /* What it still had to commit of the generation before. */
+    bool late = !is_simple(member) && member->style.unsteady && !member->client.world->calm &&
+                member->generation > 1 && world_chance(member->client.world, 1, 12);
+    if (late) {
+        party.claim.generation--;
+        member->client.world->totals->late_commits++;
+        offsets_commit(&member->client, &party);
+        return;
+    }
     if (member->style.transactional && !member->client.world->calm &&
         !spender_is_busy(&member->spender) && world_chance(member->client.world, 1, 2))
         spender_begin(&member->client, &member->spender, &party);
