@@ -292,7 +292,7 @@ static bool rows_gather(struct fetch *fetch, const bool *told)
     for (size_t i = 0; i < fetch->part_count; i++) {
         if (!told[i])
             continue;
-        if (begins_topic(fetch, i, last)) {
+        if (!topic || begins_topic(fetch, i, last)) {
             topic = &answer->responses[answer->responses_count++];
             topic->topic = fetch->wants[i].topic;
             topic->topic_id = fetch->wants[i].topic_id;
