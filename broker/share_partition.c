@@ -225,7 +225,7 @@ static void row_add(struct acquiring *acquiring, int64_t first, int64_t last, ui
     struct share_acquired *row = list->count ? &list->rows[list->count - 1] : NULL;
     acquiring->taken += last - first + 1;
     list->records += last - first + 1;
-    if (acquiring->open && row->last + 1 == first && row->delivery == delivery) {
+    if (row && acquiring->open && row->last + 1 == first && row->delivery == delivery) {
         row->last = last;
         return;
     }
