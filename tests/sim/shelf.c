@@ -104,7 +104,8 @@ void shelf_given(struct world *world, const struct gift *gift)
 static bool is_through(const struct shelf_part *part, const struct item *item)
 {
     return item->fate != ITEM_OPEN || item->saying ||
-           (uint64_t)item->deliveries_most + (part->lost - item->lost) >= SHELF_LIMIT;
+           (uint64_t)item->deliveries_most + (part->lost - item->lost) + part->flying >=
+               SHELF_LIMIT;
 }
 
 void shelf_started(struct world *world, int part, int64_t start, int64_t lag, uint64_t sent)

@@ -52,8 +52,9 @@ struct shelf_part {
     size_t count, capacity;
     int64_t start; /* of the group, as told */
     uint64_t start_told;
-    int64_t lag;   /* as told with it */
-    uint64_t lost; /* answers to fetches that were lost */
+    int64_t lag;     /* as told with it */
+    uint64_t lost;   /* answers to fetches that were lost */
+    uint64_t flying; /* fetches that are not answered: they may have been given something */
 };
 
 struct shelf {

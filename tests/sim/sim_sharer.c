@@ -207,7 +207,7 @@ static void say_some(struct sharer *sharer, struct sharer_call *call, bool renew
     for (int i = 0; i < sharer->held_count; i++) {
         const struct held *held = &sharer->held[i];
         bool late = w->sim.now_ns - held->since_ns > SHELF_LOCK_MS * CLOCK_NS_PER_MS;
-        if (!w->calm && world_chance(w, late ? 29 : 1, late ? 30 : 3))
+        if (!w->calm && world_chance(w, late ? 5 : 1, late ? 6 : 3))
             continue;
         const struct item *item = shelf_item(shelf_of(w), held->part, held->offset);
         bool sure = shelf_holds(w, held->part, held->offset, sharer->seat);
@@ -525,8 +525,10 @@ static void fetched(struct client *client, struct call *base, void *body)
     struct shelf *shelf = shelf_of(client->world);
     const struct share_fetch_response *answer = body;
     bool fine = heard(sharer, call, answer, answer ? answer->error_code : 0);
-    for (int part = 0; !answer && part < SHELF_PARTS; part++)
-        shelf->parts[part].lost += call->parts >> part & 1;
+    for (int part = 0; part < SHELF_PARTS; part++) {
+        shelf->parts[part].flying -= call->parts >> part & 1;
+        shelf->parts[part].lost += !answer && call->parts >> part & 1;
+    }
     shelf->counts->lost_fetches += answer == NULL;
     for (int32_t t = 0; fine && t < answer->responses_count; t++)
         for (int32_t p = 0; p < answer->responses[t].partitions_count; p++)
@@ -593,6 +595,8 @@ static void fetch(struct sharer *sharer)
     request.batch_size = (int32_t)world_pick(w, 1, 20);
     request.share_acquire_mode = (int8_t)random_below(&w->random, 2);
     name_parts(sharer, call, &request);
+    for (int part = 0; part < SHELF_PARTS; part++)
+        shelf_of(w)->parts[part].flying += call->parts >> part & 1;
     call->life = w->life;
     sharer->busy = true;
     client_send(&sharer->client, &call->call, API_SHARE_FETCH,
