@@ -384,29 +384,45 @@ static void take_over(
     CHECK(consumer_subscription_read(&subscription, from->protocols[0].metadata) == 0);
     (void)member_update(member, &join, &subscription);
     mem_free(protocols);
-    /* One who joined and was not assigned anything yet holds what it said. What cannot be read is
-     * nothing: it is given anew. */
-    if (from->assignment.len)
-        (void)consumer_assignment_read(from->assignment, group->effects->topics, &member->assigned);
-    else
-        consumer_subscription_owned(&subscription, group->effects->topics, &member->assigned);
     consumer_subscription_done(&subscription);
-    partition_set_copy(&member->target, &member->assigned);
+    /* What cannot be read is nothing: it is given anew. */
+    (void)consumer_assignment_read(from->assignment, group->effects->topics, &member->assigned);
     member->epoch = member->previous_epoch = generation;
-    consumer_member_count_bytes(member);
 }
 
-/* A partition of two members (a leader's mistake) is the first one's. */
-static void overlaps_drop(struct consumer_group *group)
+/* Only what nobody has. */
+static void hold(struct partition_set *to, struct partition_set *more, struct partition_set *seen)
 {
-    struct partition_set seen = { 0 };
+    partition_set_subtract(more, seen);
+    partition_set_union(seen, more);
+    partition_set_union(to, more);
+}
+
+/* A partition of two members (a leader's mistake) is the first one's. Who joined and has not heard
+ * yet what it was assigned since goes on with what it said it owns; what others were assigned, it
+ * can't have. */
+static void holdings_settle(struct consumer_group *group, const struct classic_group *classic)
+{
+    struct partition_set seen = { 0 }, more = { 0 };
     list_foreach (node, &group->members) {
         struct consumer_member *member = list_entry(node, struct consumer_member, link);
-        partition_set_subtract(&member->assigned, &seen);
+        partition_set_move(&more, &member->assigned);
+        hold(&member->assigned, &more, &seen);
         partition_set_copy(&member->target, &member->assigned);
-        partition_set_union(&seen, &member->assigned);
+    }
+    list_foreach (node, &classic->members) {
+        const struct classic_member *from = list_entry(node, struct classic_member, link);
+        struct consumer_member *member = consumer_group_member(group, bytes_text(from->id));
+        struct consumer_subscription subscription;
+        CHECK(consumer_subscription_read(&subscription, from->protocols[0].metadata) == 0);
+        partition_set_clear(&more);
+        consumer_subscription_owned(&subscription, group->effects->topics, &more);
+        hold(&member->assigned, &more, &seen);
+        consumer_subscription_done(&subscription);
+        consumer_member_count_bytes(member);
     }
     partition_set_done(&seen);
+    partition_set_done(&more);
 }
 
 void consumer_group_from_classic(
@@ -417,7 +433,7 @@ void consumer_group_from_classic(
         const struct classic_member *from = list_entry(node, struct classic_member, link);
         take_over(group, from, classic->generation);
     }
-    overlaps_drop(group);
+    holdings_settle(group, classic);
     list_foreach (node, &group->members)
         consumer_member_heard(list_entry(node, struct consumer_member, link), now);
     classic_group_release(classic);

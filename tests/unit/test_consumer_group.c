@@ -1123,6 +1123,15 @@ TEST(consumer_group, what_a_classic_member_still_holds_is_known_on_both_sides)
     become_consumers(&w, classic_of_one(&w, &limits, &all, NULL));
     cr_assert_eq(assigned_of(&w, "k"), 3);
     world_done(&w);
+    /* It joined, and has not heard yet that the leader has left it one of them. */
+    struct partition_set one = { 0 };
+    partition_set_add(&one, &t, 0, 0);
+    world_init(&w);
+    become_consumers(&w, classic_of_one(&w, &limits, &all, &one));
+    cr_assert_eq(assigned_of(&w, "k"), 3);
+    cr_assert_eq(consumer_group_member(w.group, bytes_text("k"))->target.count, 1);
+    partition_set_done(&one);
+    world_done(&w);
     /* It is to give something up, has not, and the group is a classic one and another again. */
     world_init(&w);
     become_consumers(&w, classic_of_one(&w, &limits, &all, &all));
