@@ -119,11 +119,13 @@ static void begin_anew(struct roster_group *group)
         group->seats[seat].keys = 0;
 }
 
-void roster_deletion_told(struct world *world, int group, bool is_gone)
+void roster_deletion_told(struct world *world, int group, int64_t sent_ns)
 {
-    world->roster.groups[group].deleting = false;
-    if (is_gone)
-        begin_anew(&world->roster.groups[group]);
+    struct roster_group *g = &world->roster.groups[group];
+    if (g->joined_ns >= sent_ns)
+        return;
+    g->deleting = false;
+    begin_anew(g);
 }
 
 /* ---- generations ---- */
@@ -225,6 +227,7 @@ void roster_joined(
         known = NULL;
     }
     roster_accepted(world, claim, "a join");
+    g->joined_ns = world->sim.now_ns;
     sit(world, claim);
     if (!keeps)
         g->seats[claim->seat].keys = 0;
@@ -285,6 +288,8 @@ void roster_epoch(struct world *world, int group, int32_t epoch)
 {
     struct roster_group *g = &world->roster.groups[group];
     world->totals->rebalances += epoch > g->epoch;
+    if (epoch > g->epoch)
+        g->joined_ns = world->sim.now_ns;
     if (epoch > g->epoch)
         g->epoch = epoch;
 }

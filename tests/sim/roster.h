@@ -92,6 +92,7 @@ struct roster_group {
     int64_t closed_ns; /* until then all its members stay away */
     uint32_t deletes;  /* of the whole group, asked for */
     bool deleting;     /* ... and it is not known what became of that */
+    int64_t joined_ns; /* when somebody last heard of a join, or of an epoch that is new */
     /* KIP-848 */
     int32_t epoch; /* the greatest that was told */
     struct {
@@ -149,7 +150,9 @@ bool roster_is_closed(const struct world *world, int group);
 /* Somebody asks to delete the group. Until it is known what became of that, nobody knows which
  * group is meant; one that was deleted begins anew, with generation 1. */
 void roster_deletion(struct world *world, int group);
-void roster_deletion_told(struct world *world, int group, bool is_gone);
+/* That one, sent at `sent_ns`, was done. Who has joined since may be in the next group of the name:
+ * then nobody knows still. */
+void roster_deletion_told(struct world *world, int group, int64_t sent_ns);
 /* It was told that this member id is none (any more). */
 void roster_gone(struct world *world, int group, const char *id);
 

@@ -98,7 +98,7 @@ static void group_deleted(struct client *client, struct call *base, void *body)
     w->totals->deletions_refused += error == KAFKA_ERROR_NON_EMPTY_GROUP;
     /* Not empty now: it may have been deleted by one whose answer got lost, and be there again. */
     if (answer && (error == KAFKA_ERROR_NONE || error == KAFKA_ERROR_GROUP_ID_NOT_FOUND))
-        roster_deletion_told(w, call->group, true);
+        roster_deletion_told(w, call->group, call->call.sent_ns);
     resolve_all(w, call, outcome);
     mem_free(call);
 }
