@@ -247,9 +247,11 @@ static void said_told(
         counts->released += said->answer == SHARE_RELEASE;
         counts->renewed += said->answer == SHARE_RENEW;
         if (said->answer == SHARE_RENEW) {
+            /* What is done with is passed over: it must have been held all the time. */
             int64_t until = call->call.sent_ns + SHELF_LOCK_MS * CLOCK_NS_PER_MS;
-            item->sure_ns =
-                item->seat == sharer->seat && until > item->sure_ns ? until : item->sure_ns;
+            if (said->sure_ns > w->sim.now_ns && item->seat == sharer->seat &&
+                until > item->sure_ns)
+                item->sure_ns = until;
             return;
         }
         if (is_final(said->answer)) {
