@@ -55,6 +55,7 @@ void shelf_stocked(struct world *world, int part, int64_t base, uint32_t number,
 static bool is_held(struct world *world, const struct item *item)
 {
     return item->seat >= 0 && item->life == world->life && item->sure_ns > world->sim.now_ns &&
+           item->session == shelf_of(world)->sessions[item->seat] &&
            shelf_of(world)->seats[item->seat]->connection;
 }
 
@@ -96,6 +97,7 @@ void shelf_given(struct world *world, const struct gift *gift)
     item->told = world->moment;
     item->sure_ns = gift->sent_ns + SHELF_LOCK_MS * CLOCK_NS_PER_MS;
     item->life = world->life;
+    item->session = shelf->sessions[gift->seat];
     item->deliveries = gift->delivery;
     if (item->deliveries_most < gift->delivery)
         item->deliveries_most = gift->delivery;

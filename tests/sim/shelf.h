@@ -42,6 +42,7 @@ struct item {
     uint64_t told;     /* when */
     int64_t sure_ns;   /* until then it has the lock for sure */
     uint64_t life;     /* of the broker */
+    uint64_t session;  /* of the seat, when it was given */
     int deliveries;    /* the newest count, and the greatest */
     int deliveries_most;
     uint64_t lost; /* answers to fetches of the part that were lost before it was there */
@@ -61,7 +62,8 @@ struct shelf {
     struct shelf_part parts[SHELF_PARTS];
     struct uuid ids[SHELF_TOPICS]; /* zero: not there yet */
     struct client *seats[SHELF_SEATS];
-    bool ready; /* the group is set up */
+    uint64_t sessions[SHELF_SEATS]; /* that are over: what they held is anybody's */
+    bool ready;                     /* the group is set up */
     uint32_t produced;
     struct shelf_counts {
         uint64_t joins, expired, sessions, sessions_lost, given, again, redelivered_after_crash,

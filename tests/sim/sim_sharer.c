@@ -110,12 +110,7 @@ static void drop(struct sharer *sharer, int part, int64_t offset)
 /* The session is over: what it held is anybody's. */
 static void session_over(struct sharer *sharer)
 {
-    for (int i = 0; i < sharer->held_count; i++) {
-        struct item *item = shelf_item(
-            shelf_of(sharer->client.world), sharer->held[i].part, sharer->held[i].offset);
-        if (item->seat == sharer->seat)
-            item->seat = -1;
-    }
+    shelf_of(sharer->client.world)->sessions[sharer->seat]++;
     counts_of(sharer)->sessions_lost += sharer->session > 0;
     sharer->held_count = 0;
     sharer->session = 0;
