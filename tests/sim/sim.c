@@ -208,6 +208,9 @@ void sim_power(struct sim *sim)
 
 void sim_restart(struct sim *sim)
 {
+    /* What connections that end with the machine have still asked for: nobody does it. */
+    jobs_forget(&sim->pending_jobs);
+    jobs_forget(&sim->finished_jobs);
     CHECK(sim->open_files == 0);
     sim->dead = false;
     sim->crash_after = -1;
