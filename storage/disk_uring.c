@@ -5,11 +5,11 @@
  *   flush    waiting → submission queue → kernel, one system call     (what does not fit waits on)
  *   poll     completions → done, or → waiting again: a short write goes on, EINTR is tried again
  *
- * The kernel says through an eventfd that there is something to reap (the ring's own descriptor
- * does not always tell of deferred work on older kernels). Flags, best first: DEFER_TASKRUN, where
- * completions wait until poll asks for them and so never interrupt the loop; COOP_TASKRUN; none.
- * DEFER_TASKRUN binds the ring to one thread, so it is created disabled, and the first flush, which
- * is the loop's, enables it.
+ * The kernel says through an eventfd that there is something to reap. Flags: COOP_TASKRUN, where
+ * completions do not interrupt the loop; older kernels have none. Not DEFER_TASKRUN, where they
+ * wait until they are asked for: of what the kernel's own workers do (all of a tmpfs) the eventfd
+ * did not always tell, and who had asked waited for ever (Linux 6.18; file_systems.py,
+ * test_full_tmpfs, one run in ten).
  *
  * Nothing is registered beyond the eventfd: buffers and files that are would count against
  * RLIMIT_MEMLOCK. In the kernel are never more ops than the completion queue holds.
@@ -20,7 +20,6 @@
 #include <liburing.h>
 #include <limits.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "protocol/base/mem.h"
@@ -33,8 +32,6 @@ struct disk_uring {
     struct disk_table table;
     struct io_uring ring;
     int eventfd;
-    bool deferred; /* completions come only when asked for */
-    bool disabled; /* until the first flush */
     struct list waiting, finished;
     size_t inside;  /* handed to the ring and not reaped */
     size_t pending; /* submitted and not done */
@@ -75,35 +72,11 @@ static void prepare(struct io_uring_sqe *sqe, struct disk_op *op)
     io_uring_sqe_set_data(sqe, op);
 }
 
-static void fail_waiting(struct disk_uring *uring, int status)
-{
-    list_foreach (node, &uring->waiting)
-        list_entry(node, struct disk_op, link)->status = status;
-    list_splice(&uring->finished, &uring->waiting);
-    tell(uring);
-}
-
-/* liburing 2.3 declares this and does not export it. */
-static int enable_ring(const struct io_uring *ring)
-{
-    long result =
-        syscall(__NR_io_uring_register, ring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
-    return result < 0 ? -errno : 0;
-}
-
 static void uring_flush(struct disk *disk)
 {
     struct disk_uring *uring = uring_of(disk);
     if (list_empty(&uring->waiting) && io_uring_sq_ready(&uring->ring) == 0)
         return;
-    if (uring->disabled) {
-        int status = enable_ring(&uring->ring);
-        if (status < 0) {
-            fail_waiting(uring, status);
-            return;
-        }
-        uring->disabled = false;
-    }
     while (!list_empty(&uring->waiting) && uring->inside < COMPLETIONS) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
         if (!sqe) {
@@ -141,8 +114,6 @@ static void uring_poll(struct disk *disk)
     struct disk_uring *uring = uring_of(disk);
     eventfd_t ignored;
     (void)eventfd_read(uring->eventfd, &ignored); /* -EAGAIN: nothing was told */
-    if (uring->deferred && uring->inside > 0)
-        (void)io_uring_get_events(&uring->ring); /* an error shows as nothing to reap */
     struct io_uring_cqe *cqe;
     while (uring->inside > 0 && io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
         struct disk_op *op = io_uring_cqe_get_data(cqe);
@@ -196,8 +167,6 @@ static const struct {
     const char *name;
     unsigned flags;
 } setups[] = {
-    { "io_uring (deferred)",
-        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED },
     { "io_uring (cooperative)", IORING_SETUP_COOP_TASKRUN },
     { "io_uring", 0 },
 };
@@ -214,8 +183,6 @@ static int set_up(struct disk_uring *uring)
         if (status == -EINVAL)
             continue; /* an older kernel */
         uring->table.name = setups[i].name;
-        uring->deferred = setups[i].flags & IORING_SETUP_DEFER_TASKRUN;
-        uring->disabled = setups[i].flags & IORING_SETUP_R_DISABLED;
         break;
     }
     return status == -EINVAL ? -ENOSYS : status;
