@@ -193,7 +193,7 @@ def test_internal_topics():
     assert member.end() == 0
     view, ends = kcat_view(), view_ends()
     before = [row for row in view if row[3] >= 0]  # tombstones, also of other tests, end with the process
-    mine = [row for row in before if row[2] == 2 + 2 + len(group) + 2 + len(topic) + 4]
+    mine = 2 + 2 + len(group) + 2 + len(topic) + 4  # bytes of a key of the group
     assert {row[0] for row in view} == {p for p, end in ends.items() if end}, (view, ends)
     assert all(row[1] < ends[row[0]] for row in view)
     if isinstance(broker(), harness.Broker):
@@ -210,7 +210,8 @@ def test_internal_topics():
         broker().restart(crash=True)
     now = view_ends()
     assert all(now[p] >= ends[p] for p in ends), "an end went back"
-    assert [row for row in kcat_view() if row in before] == [row for row in before if row not in mine], "others stay"
+    others = [row for row in before if row[2] != mine]  # groups of other tests may have names as long
+    assert [row for row in kcat_view() if row in others] == others, "others stay"
     said = tool("TopicCommand", "--describe", "--topic", "__consumer_offsets")
     assert "PartitionCount: 50" in said and "cleanup.policy=compact" in said, said
     assert "keeps this topic itself" in tool("TopicCommand", "--delete", "--topic", "__consumer_offsets", check=False)
