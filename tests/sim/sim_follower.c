@@ -52,7 +52,8 @@ struct follower {
 struct follower_call {
     struct call call; /* first */
     struct roster_claim claim;
-    uint32_t keys; /* that it held */
+    uint32_t keys;    /* that it held */
+    uint32_t deletes; /* of the group, asked for by then: the answer may be older than later ones */
     bool leaves;
 };
 
@@ -174,7 +175,7 @@ static void accepted(struct follower *f, const struct follower_call *call,
     }
     if (f->deletes != w->roster.groups[f->style.group].deletes)
         f->epoch_most = 0;
-    f->deletes = w->roster.groups[f->style.group].deletes;
+    f->deletes = call->deletes;
     if (answer->member_epoch < f->epoch_most && f->style.mixed && !f->in &&
         !sim_group_has_elder(w, f->style.group, answer->member_epoch))
         f->epoch_most = 0; /* it was empty, and began anew */
@@ -295,6 +296,7 @@ static void beat(struct follower *f)
     call->call.answered = beaten;
     call->claim = claim_of(f);
     call->keys = f->keys;
+    call->deletes = w->roster.groups[f->style.group].deletes;
     call->leaves = f->leaves;
     client_send(
         &f->client, &call->call, API_CONSUMER_GROUP_HEARTBEAT, VERSION_NAMED, &request, false);
