@@ -169,7 +169,8 @@ struct classic_member *classic_group_member(
 static int compare_ids(const void *key, const struct tree_node *node)
 {
     const struct bytes *id = key;
-    return group_compare_ids(*id, container_of_const(node, struct classic_member, by_id)->id);
+    return bytes_compare(
+        *id, bytes_text(container_of_const(node, struct classic_member, by_id)->id));
 }
 
 /* False: there is one of that id already, or it has none (only in a row that is damaged). */

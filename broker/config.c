@@ -33,13 +33,8 @@ static const int64_t MS_PER_MINUTE = 60000, MS_PER_HOUR = 3600000;
 
 static int compare_name(const void *wanted, const void *key)
 {
-    struct bytes a = *(const struct bytes *)wanted;
-    const char *b = ((const struct config_key *)key)->name;
-    size_t len = strlen(b);
-    int order = memcmp(a.data, b, a.len < len ? a.len : len);
-    if (order)
-        return order;
-    return (a.len > len) - (a.len < len);
+    const struct config_key *at = key;
+    return bytes_compare(*(const struct bytes *)wanted, bytes_text(at->name));
 }
 
 const struct config_key *config_key_find(struct bytes name)

@@ -95,7 +95,8 @@ struct consumer_member *consumer_group_member(
 static int compare_ids(const void *key, const struct tree_node *node)
 {
     const struct bytes *id = key;
-    return group_compare_ids(*id, container_of_const(node, struct consumer_member, by_id)->id);
+    return bytes_compare(
+        *id, bytes_text(container_of_const(node, struct consumer_member, by_id)->id));
 }
 
 struct consumer_member *consumer_group_instance(

@@ -123,9 +123,7 @@ static int compare_name(const void *name, const void *at)
 {
     const struct bytes *wanted = name;
     const struct candidate_topic *topic = at;
-    size_t len = strlen(topic->topic->name), shorter = wanted->len < len ? wanted->len : len;
-    int order = shorter ? memcmp(wanted->data, topic->topic->name, shorter) : 0;
-    return order ? order : (wanted->len > len) - (wanted->len < len);
+    return bytes_compare(*wanted, bytes_text(topic->topic->name));
 }
 
 static struct candidate_topic *topic_find(struct look *look, struct bytes name)
@@ -169,9 +167,7 @@ static int compare_key(const void *key, const void *at)
 {
     const struct bytes *wanted = key;
     const struct candidate *candidate = at;
-    size_t shorter = wanted->len < candidate->key.len ? wanted->len : candidate->key.len;
-    int order = memcmp(wanted->data, candidate->key.data, shorter);
-    return order ? order : (wanted->len > candidate->key.len) - (wanted->len < candidate->key.len);
+    return bytes_compare(*wanted, candidate->key);
 }
 
 static void offset_waits(void *context, struct bytes key)
@@ -242,11 +238,6 @@ static int clean(struct look *look, bool whole, bool *ret_gone)
     return 0;
 }
 
-static bool begins_with(struct bytes key, struct bytes prefix)
-{
-    return key.len >= prefix.len && memcmp(key.data, prefix.data, prefix.len) == 0;
-}
-
 static bool is_there(void *context, struct bytes key, struct bytes value, uint64_t lsn)
 {
     (void)key;
@@ -292,7 +283,7 @@ static int visit(struct expiry *expiry, struct group *group)
     coordinator_offset_key(&prefix, bytes_text(group->id), NULL, 0);
     struct bytes all = bytes_of(prefix.data, prefix.len);
     struct bytes after = bytes_of(expiry->after.data, expiry->after.len);
-    bool whole = !begins_with(after, all);
+    bool whole = !bytes_begin_with(after, all);
     store_each_from(broker->storage, STORE_OFFSET, all, whole ? all : after, look_at, &look);
     if (look.last.len)
         out_bytes(&reached, look.last.data, look.last.len);

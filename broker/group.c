@@ -27,14 +27,6 @@ void group_done(struct group *group)
     mem_free(group->id);
 }
 
-int group_compare_ids(struct bytes id, const char *other)
-{
-    size_t len = strlen(other);
-    size_t common = id.len < len ? id.len : len;
-    int order = common ? memcmp(id.data, other, common) : 0;
-    return order ? order : (id.len > len) - (id.len < len);
-}
-
 int16_t group_persist(struct group *group)
 {
     return group->owner->persist(group->owner->context, group);

@@ -157,8 +157,6 @@ void group_done(struct group *group);
 int16_t group_persist(struct group *group);
 void group_deadline_set(struct group *group, struct heap_node *node, int64_t at);
 void group_deadline_clear(struct group *group, struct heap_node *node);
-/* As a member id sorts, for the trees of members: < 0, 0, > 0. */
-int group_compare_ids(struct bytes id, const char *other);
 /* Would `more` bytes make the groups larger than they may be? */
 bool group_owner_is_full(const struct group_owner *owner, size_t more);
 bool group_is_full(const struct group *group, size_t more);

@@ -25,15 +25,9 @@ struct page {
     bool full;
 };
 
-static int compare(struct bytes a, struct bytes b)
-{
-    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int compare_names(const void *a, const void *b)
 {
-    return compare(*(const struct bytes *)a, *(const struct bytes *)b);
+    return bytes_compare(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
 /* The next page begins there. */
@@ -120,7 +114,7 @@ static struct bytes *names_asked(struct request *request, int32_t *ret_count)
     if (!names)
         return NULL;
     for (int32_t i = 0; i < body->topics_count; i++)
-        if (!body->cursor || compare(body->topics[i].name, body->cursor->topic_name) >= 0)
+        if (!body->cursor || bytes_compare(body->topics[i].name, body->cursor->topic_name) >= 0)
             names[count++] = body->topics[i].name;
     qsort(names, (size_t)count, sizeof(*names), compare_names);
     for (int32_t i = 0; i < count; i++)
@@ -143,7 +137,7 @@ static struct bytes *names_all(struct request *request, int32_t room, int32_t *r
     request_depends(request, storage_deletion_lsn(storage));
     for (struct topic *t = storage_topic_next(storage, NULL); names && t && (size_t)count < most;
          t = storage_topic_next(storage, t)) {
-        if (body->cursor && compare(bytes_text(t->name), body->cursor->topic_name) < 0)
+        if (body->cursor && bytes_compare(bytes_text(t->name), body->cursor->topic_name) < 0)
             continue;
         char *name = answer_strdup(request, bytes_text(t->name));
         if (!name)

@@ -17,10 +17,7 @@ static int compare_part(const void *key, const struct tree_node *node)
 {
     const struct part_key *wanted = key;
     const struct session_part *part = container_of_const(node, struct session_part, node);
-    size_t len = wanted->topic.len < part->key_len ? wanted->topic.len : part->key_len;
-    int order = len ? memcmp(wanted->topic.data, part->key, len) : 0;
-    if (!order)
-        order = (wanted->topic.len > part->key_len) - (wanted->topic.len < part->key_len);
+    int order = bytes_compare(wanted->topic, bytes_of(part->key, part->key_len));
     if (!order)
         order = (wanted->partition > part->want.asked.partition) -
                 (wanted->partition < part->want.asked.partition);

@@ -54,23 +54,16 @@ static int64_t now_of(const struct shares *shares)
     return clock_monotonic_ns(shares->broker->doors->clock);
 }
 
-static int compare_keys(struct bytes a, const uint8_t *b, size_t b_len)
-{
-    size_t len = a.len < b_len ? a.len : b_len;
-    int order = memcmp(a.data, b, len);
-    return order ? order : (a.len > b_len) - (a.len < b_len);
-}
-
 static int compare_part(const void *key, const struct tree_node *node)
 {
     const struct share_part *part = container_of_const(node, struct share_part, node);
-    return compare_keys(*(const struct bytes *)key, part->key, part->key_len);
+    return bytes_compare(*(const struct bytes *)key, bytes_of(part->key, part->key_len));
 }
 
 static int compare_session(const void *key, const struct tree_node *node)
 {
     const struct share_session *session = container_of_const(node, struct share_session, node);
-    return compare_keys(*(const struct bytes *)key, session->key, session->key_len);
+    return bytes_compare(*(const struct bytes *)key, bytes_of(session->key, session->key_len));
 }
 
 /* What cannot be kept now the timer tries again. */
@@ -490,7 +483,8 @@ static struct share_part *group_part_after(
     struct tree_node *node =
         after ? tree_after(&shares->parts, &key) : tree_at(&shares->parts, &key);
     struct share_part *part = node ? container_of(node, struct share_part, node) : NULL;
-    if (part && (part->key_len < prefix.len || memcmp(part->key, prefix.data, prefix.len) != 0))
+    if (part &&
+        !bytes_begin_with(bytes_of(part->key, part->key_len), bytes_of(prefix.data, prefix.len)))
         part = NULL;
     out_done(&prefix);
     return part;

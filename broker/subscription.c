@@ -56,11 +56,11 @@ bool name_list_has(const struct name_list *list, struct bytes name)
 {
     size_t low = 0, high = list->count;
     while (low < high) {
-        size_t middle = (low + high) / 2, len = strlen(list->names[middle]);
-        int order = memcmp(list->names[middle], name.data, len < name.len ? len : name.len);
-        if (order == 0 && len == name.len)
+        size_t middle = (low + high) / 2;
+        int order = bytes_compare(bytes_text(list->names[middle]), name);
+        if (order == 0)
             return true;
-        if (order < 0 || (order == 0 && len < name.len))
+        if (order < 0)
             low = middle + 1;
         else
             high = middle;

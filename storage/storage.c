@@ -143,11 +143,6 @@ bool store_get(const struct storage *storage, uint16_t kind, struct bytes key,
     return entry != NULL;
 }
 
-static bool begins_with(struct bytes key, struct bytes prefix)
-{
-    return key.len >= prefix.len && (!prefix.len || memcmp(key.data, prefix.data, prefix.len) == 0);
-}
-
 void store_each(const struct storage *storage, uint16_t kind, struct bytes prefix,
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
 {
@@ -159,7 +154,7 @@ void store_each_from(const struct storage *storage, uint16_t kind, struct bytes 
     bool (*each)(void *context, struct bytes key, struct bytes value, uint64_t lsn), void *context)
 {
     const struct store_entry *entry = store_at(&storage->store, kind, from);
-    while (entry && begins_with(store_entry_key(entry), prefix) &&
+    while (entry && bytes_begin_with(store_entry_key(entry), prefix) &&
            each(context, store_entry_key(entry), store_entry_value(entry), entry->lsn))
         entry = store_next(&storage->store, kind, store_entry_key(entry));
 }

@@ -18,11 +18,7 @@ static int compare(const void *key, const struct tree_node *node)
     const struct store_entry *entry = container_of_const(node, struct store_entry, node);
     if (place->kind != entry->kind)
         return place->kind < entry->kind ? -1 : 1;
-    size_t shared = place->key.len < entry->key_len ? place->key.len : entry->key_len;
-    int order = shared ? memcmp(place->key.data, entry->key, shared) : 0;
-    if (order != 0)
-        return order;
-    return (place->key.len > entry->key_len) - (place->key.len < entry->key_len);
+    return bytes_compare(place->key, bytes_of(entry->key, entry->key_len));
 }
 
 static struct store_entry *entry_of(struct tree_node *node)

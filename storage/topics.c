@@ -20,10 +20,7 @@ enum { VALUE_FORMAT = 1 };
 static int compare_name(const void *key, const struct tree_node *node)
 {
     const struct bytes *name = key;
-    const char *other = container_of_const(node, struct topic, by_name)->name;
-    size_t other_len = strlen(other);
-    int order = memcmp(name->data, other, name->len < other_len ? name->len : other_len);
-    return order ? order : (name->len > other_len) - (name->len < other_len);
+    return bytes_compare(*name, bytes_text(container_of_const(node, struct topic, by_name)->name));
 }
 
 static int compare_id(const void *key, const struct tree_node *node)

@@ -36,6 +36,18 @@ static inline bool bytes_equal_text(struct bytes a, const char *text)
 {
     return bytes_equal(a, bytes_text(text));
 }
+/* As bytes sort: < 0, 0, > 0; what another begins with comes before it. Null is as empty. */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int order = shorter ? memcmp(a.data, b.data, shorter) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+static inline bool bytes_begin_with(struct bytes run, struct bytes prefix)
+{
+    return run.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(run.data, prefix.data, prefix.len) == 0);
+}
 /* Behind the last byte; NULL for null, to which C lets nobody add even 0. */
 static inline const uint8_t *bytes_end(struct bytes run)
 {

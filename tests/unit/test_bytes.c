@@ -57,3 +57,18 @@ TEST(bytes, utf8_refuses_malformed)
     cr_assert_not(bytes_utf8(bytes_of("\xe1\x80\x80", 2)));
     cr_assert_not(bytes_utf8(bytes_of("\xc2\x80", 1)));
 }
+
+TEST(bytes, sort_as_memory_and_the_shorter_first)
+{
+    struct bytes null = bytes_of(NULL, 0);
+    cr_assert_eq(bytes_compare(null, bytes_text("")), 0);
+    cr_assert_lt(bytes_compare(null, bytes_text("a")), 0);
+    cr_assert_lt(bytes_compare(bytes_text("a"), bytes_text("ab")), 0);
+    cr_assert_gt(bytes_compare(bytes_text("b"), bytes_text("ab")), 0);
+    cr_assert_gt(bytes_compare(bytes_text("\xff"), bytes_text("a")), 0);
+    cr_assert_eq(bytes_compare(bytes_text("ab"), bytes_text("ab")), 0);
+    cr_assert(bytes_begin_with(bytes_text("ab"), bytes_text("a")));
+    cr_assert(bytes_begin_with(null, null));
+    cr_assert_not(bytes_begin_with(bytes_text("a"), bytes_text("ab")));
+    cr_assert_not(bytes_begin_with(bytes_text("ba"), bytes_text("a")));
+}
