@@ -35,6 +35,12 @@ def tap_cases(text):
     return cases
 
 
+def verdict(test):
+    """How a test without cases ended, with the last line that it wrote: there it says why."""
+    lines = (test.get("stderr") or "").strip().splitlines()
+    return f"{test['result']}{': ' if lines else ''}{lines[-1] if lines else ''}"
+
+
 def count_test(name, test, totals):
     """Add one entry of the log to the totals and tell what is not green."""
     title = f"{name} {test['name']}"
@@ -42,7 +48,7 @@ def count_test(name, test, totals):
     cases = tap_cases(test.get("stdout") or "")
     if cases is None:
         state = "skipped" if test["result"] == "SKIP" else "passed" if good else "failed"
-        cases = [(state, test["name"], "" if good else test["result"])]
+        cases = [(state, test["name"], "" if good else verdict(test))]
         if state == "skipped":
             lines = (test.get("stdout") or "").strip().splitlines()
             cases = [(state, test["name"], lines[-1] if lines else "the test says no reason")]
@@ -82,8 +88,8 @@ def main():
 
 # ---- the self-test: (what, tests of a log, meson's exit code) -> passed, failed, skipped -------------
 
-def entry(result, stdout="", returncode=0):
-    return {"name": "x", "result": result, "stdout": stdout, "returncode": returncode}
+def entry(result, stdout="", returncode=0, stderr=""):
+    return {"name": "x", "result": result, "stdout": stdout, "returncode": returncode, "stderr": stderr}
 
 
 SELF_TESTS = [
@@ -100,10 +106,18 @@ SELF_TESTS = [
 ]
 
 
+def self_test_reason():
+    """A failure without cases says in its own line what the test wrote last."""
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        count_log("self-test", [entry("FAIL", "", 1, "step 1\nseed 7: lost\n")], 1)
+    return told.getvalue().splitlines()[0] == "FAIL self-test x: x: FAIL: seed 7: lost"
+
+
 def self_test():
-    print(f"1..{len(SELF_TESTS)}")
-    good = True
-    for number, (what, tests, code, wanted) in enumerate(SELF_TESTS, 1):
+    print(f"1..{len(SELF_TESTS) + 1}")
+    good = self_test_reason()
+    print("ok" if good else "not ok", 1, "- a failure says why in its own line")
+    for number, (what, tests, code, wanted) in enumerate(SELF_TESTS, 2):
         with contextlib.redirect_stdout(io.StringIO()):
             totals = count_log("self-test", tests, code)
         right = (tuple(totals.values()) if totals else None) == wanted
