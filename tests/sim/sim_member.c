@@ -164,7 +164,11 @@ static void refused(
     struct world *w = member->client.world;
     world_say(w, "    %s: %s", member->client.name, error_name(error));
     switch (error) {
+    case KAFKA_ERROR_GROUP_ID_NOT_FOUND: /* of a commit, when it was deleted */
     case KAFKA_ERROR_UNKNOWN_MEMBER_ID:
+        if (error == KAFKA_ERROR_GROUP_ID_NOT_FOUND &&
+            !w->roster.groups[member->style.group].deletes)
+            world_fail(w, "%s: its group is gone", member->client.name);
         if (member->heard_ns && !member->style.doubled &&
             member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > w->sim.now_ns)
             world_fail(w, "%s: unknown to %s although it was heard %.3f ms ago (%s)",
