@@ -14,8 +14,9 @@
  *  - a member is silent for its session, or does not give up in its rebalance timeout: it is
  *    removed, and what it had is free.
  *  - the state cannot be kept: the member hears so and comes again. Memory stays ahead of the disk
- *    and is written with the next change; nothing was told, and members repeat what is not
- *    answered (the previous epoch is good as long as they own no more than they were told).
+ *    and is written with the next change; nothing was told (what it was to be told is `untold`),
+ *    and members repeat what is not answered (the previous epoch is good as long as they own no
+ *    more than they were told).
  *
  * Invariants: a partition is in `assigned` or `revoking` of at most one member; epochs only grow; a
  * member's epoch is never above the assignment epoch.
@@ -396,7 +397,8 @@ static bool is_free(const struct consumer_member *member, const struct partition
 
 static void epoch_set(struct consumer_member *member, int32_t epoch)
 {
-    member->previous_epoch = member->epoch;
+    if (!member->untold)
+        member->previous_epoch = member->epoch;
     member->epoch = epoch;
 }
 
@@ -555,9 +557,9 @@ static bool epoch_check(const struct consumer_member *member, const struct consu
             answer, KAFKA_ERROR_FENCED_MEMBER_EPOCH, format, "greater", beat->epoch, member->epoch);
         return false;
     }
-    /* The answer with the newer epoch may have been lost. */
-    if (beat->epoch == member->previous_epoch && beat->owned &&
-        partition_set_covers(&member->assigned, beat->owned))
+    /* The answer with the newer epoch may have been lost, or was an error. */
+    if (beat->epoch == member->previous_epoch &&
+        (member->untold || (beat->owned && partition_set_covers(&member->assigned, beat->owned))))
         return true;
     answer_error(
         answer, KAFKA_ERROR_FENCED_MEMBER_EPOCH, format, "smaller", beat->epoch, member->epoch);
@@ -747,6 +749,7 @@ void consumer_group_heartbeat(struct consumer_group *group, const struct consume
                                          : dynamic_find(group, beat, id, ret_answer);
     if (!member)
         return;
+    const int32_t epoch_before = member->epoch;
     partition_set_copy(&before, &member->assigned);
     bool subscribed = member_update(member, beat);
     bool bump = subscribed || group->member_count != members_before;
@@ -758,14 +761,16 @@ void consumer_group_heartbeat(struct consumer_group *group, const struct consume
     consumer_member_heard(member, now);
     bool full =
         beat->rebalance_timeout_ms != -1 && (beat->names || beat->regex.data) && beat->owned;
-    bool told = beat->epoch == CONSUMER_EPOCH_JOIN || full ||
-                !partition_set_equal(&before, &member->assigned);
+    bool changed = !partition_set_equal(&before, &member->assigned);
+    bool told = beat->epoch == CONSUMER_EPOCH_JOIN || full || changed || member->untold;
     partition_set_done(&before);
+    member->untold |= changed || member->epoch != epoch_before;
     if (error) {
         answer_error(ret_answer, error, "The group's state can't be kept at the moment.");
         return;
     }
     answer_member(ret_answer, member);
+    member->untold = false;
     ret_answer->assigned = told ? &member->assigned : NULL;
 }
 

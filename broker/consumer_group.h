@@ -97,6 +97,7 @@ struct consumer_member {
     struct heap_node classic_step; /* to join, or to sync */
     size_t bytes;
     bool changed; /* since it was saved */
+    bool untold;  /* epoch or `assigned` changed, and the answer that said so was an error */
 };
 
 /* A regular expression of members, and the topics that match. */

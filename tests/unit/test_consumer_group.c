@@ -291,7 +291,8 @@ static struct client *client_of(struct world *w, const char *name)
 struct extra {
     const char *instance, *regex, *assignor;
     const char *names[3];
-    bool keeps; /* does not take what it is told as its own at once */
+    bool keeps;  /* does not take what it is told as its own at once */
+    bool silent; /* does not say what it has */
 };
 
 static void beat(struct world *w, const char *name, int32_t epoch, struct extra extra)
@@ -315,11 +316,11 @@ static void beat(struct world *w, const char *name, int32_t epoch, struct extra 
         .name_count = count,
         .regex = extra.regex ? bytes_text(extra.regex) : (struct bytes){ 0 },
         .assignor = extra.assignor ? bytes_text(extra.assignor) : (struct bytes){ 0 },
-        .owned = &client->owned,
+        .owned = extra.silent ? NULL : &client->owned,
     };
     say_time(w);
     out_printf(&w->said, "%s(%d)", name, epoch);
-    if (epoch > 0) {
+    if (epoch > 0 && !extra.silent) {
         out_text(&w->said, " has");
         say_set(w, &client->owned);
     }
@@ -674,6 +675,44 @@ TEST(consumer_group, what_could_not_be_kept_is_told_later)
                "0: a(0): epoch 1, may read t0 t1 t2\n"
                "0: a(1) has t0 t1 t2: epoch 1\n");
     cr_assert_eq(w.row_count, 2, "the group's row and a's");
+    world_done(&w);
+}
+
+/* Clients say everything again behind an error; who does not is told what it missed all the same.
+ */
+TEST(consumer_group, what_an_error_hid_is_told_by_the_next_answer)
+{
+    struct world w;
+    world_init(&w);
+    join(&w, "a", "t");
+    join(&w, "b", "t");
+    w.persist_error = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+    beat(&w, "a", 1, (struct extra){ .silent = true });
+    w.persist_error = 0;
+    beat(&w, "a", 1, (struct extra){ .silent = true });
+    w.persist_error = KAFKA_ERROR_COORDINATOR_NOT_AVAILABLE;
+    go_on(&w, "a");
+    join(&w, "c", "u");
+    beat(&w, "a", 1, (struct extra){ .silent = true });
+    beat(&w, "b", 2, (struct extra){ .silent = true });
+    w.persist_error = 0;
+    pass(&w, 1);
+    beat(&w, "a", 1, (struct extra){ .silent = true });
+    beat(&w, "b", 2, (struct extra){ .silent = true });
+    beat(&w, "b", 3, (struct extra){ .silent = true });
+    beat(&w, "b", 2, (struct extra){ .silent = true });
+    expect(&w, "0: a(0): epoch 1, may read t0 t1 t2\n"
+               "0: b(0): epoch 2, may read nothing\n"
+               "0: a(1): COORDINATOR_NOT_AVAILABLE\n"
+               "0: a(1): epoch 1, may read t1 t2\n"
+               "0: a(1) has t1 t2: COORDINATOR_NOT_AVAILABLE\n"
+               "0: c(0): COORDINATOR_NOT_AVAILABLE\n"
+               "0: a(1): COORDINATOR_NOT_AVAILABLE\n"
+               "0: b(2): COORDINATOR_NOT_AVAILABLE\n"
+               "1: a(1): epoch 3, may read t1 t2\n"
+               "1: b(2): epoch 3, may read t0\n"
+               "1: b(3): epoch 3\n"
+               "1: b(2): FENCED_MEMBER_EPOCH\n");
     world_done(&w);
 }
 
