@@ -221,8 +221,9 @@ void roster_joined(
 {
     struct roster_group *g = &world->roster.groups[claim->group];
     struct generation *known = generation_find(g, claim->generation);
+    /* A leader with another id may be the same one who came back, or the next group's. */
     if (g->deleting && g->count && claim->generation <= g->generations[g->count - 1].number &&
-        !(known && same_leader(known->leader, leader))) {
+        !(known && strcmp(known->leader, leader) == 0)) {
         begin_anew(g);
         known = NULL;
     }
