@@ -364,6 +364,40 @@ TEST(expiry, when_the_members_are_gone_a_minute_is_left)
     }
 }
 
+/* Kafka asks only since when the group is empty, and would take what a tool has just set back. */
+TEST(expiry, a_fresh_commit_stays_however_long_its_group_is_empty)
+{
+    for (enum life life = RUNS; life < LIVES; life++) {
+        begin();
+        struct who who = member("g", "consumer", "t");
+        leave("g", who.member);
+        commit_for("g", 0, 10 * MINUTE); /* so the group stays */
+        pass(3 * MINUTE);
+        live(life);
+        commit("g", "t", 1);
+        pass(55 * SECOND);
+        cr_assert(has("g", "t", 0) && has("g", "t", 1));
+        pass(7 * SECOND);
+        cr_assert(has("g", "t", 0) && !has("g", "t", 1) && is_there("g"));
+        world_close(&world);
+    }
+}
+
+TEST(expiry, of_others_than_consumers_a_minute_is_left_too)
+{
+    begin();
+    struct who who = member("g", "connect", "t");
+    cr_assert_eq(commit_as("g", who, 8, -1, "t", 0), 0);
+    pass(3 * MINUTE);
+    cr_assert(has("g", "t", 0), "it has members");
+    leave("g", who.member);
+    pass(57 * SECOND);
+    cr_assert(has("g", "t", 0));
+    pass(5 * SECOND);
+    cr_assert(!is_there("g"));
+    world_close(&world);
+}
+
 TEST(expiry, while_nobody_knows_what_they_read_nothing_goes)
 {
     begin();
