@@ -25,8 +25,9 @@ enum key_type { /* Kafka's CoordinatorRecordType, of each topic for itself */
     KEY_OFFSET_COMMIT = 1,
 };
 enum {
-    OFFSET_COMMIT_VERSION = 3,
-    OFFSET_COMMIT_EXPIRES_VERSION = 1, /* the only one that tells when */
+    OFFSET_COMMIT_VERSION = 4,
+    OFFSET_COMMIT_EXPIRES_VERSION =
+        1, /* the only one that tells when; neither epoch nor topic id */
     TRANSACTION_LOG_VERSION = 1,
 };
 
@@ -124,12 +125,11 @@ static void offset_write(
         record.leader_epoch = offset.leader_epoch;
         record.metadata = or_empty(offset.metadata);
         record.commit_timestamp = offset.commit_ms;
+        record.topic_id = place.topic;
     }
     bool expires = value.data && offset.expire_ms;
-    if (expires) {
-        record.leader_epoch = -1;
+    if (expires)
         record.expire_timestamp = offset.expire_ms;
-    }
     internal_record_add(to, KEY_OFFSET_COMMIT, &offset_commit_key_message, &record_key,
         expires ? OFFSET_COMMIT_EXPIRES_VERSION : OFFSET_COMMIT_VERSION,
         value.data ? &offset_commit_value_message : NULL, &record);

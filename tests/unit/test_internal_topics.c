@@ -124,6 +124,9 @@ static void say_offset(struct out *to, const struct record_view *record, struct 
     struct reader reader = prefixed(record->value, &version);
     decode(&offset_commit_value_message, version, &reader, &value);
     cr_assert_eq(value.commit_timestamp, record->timestamp);
+    const struct topic *topic = storage_topic(world.broker->storage, place_of.topic);
+    cr_assert(topic);
+    cr_assert(version >= 4 ? uuid_equal(value.topic_id, topic->id) : uuid_zero(value.topic_id));
     out_printf(to, " = %d '%.*s' v%d", (int)value.offset, (int)value.metadata.len,
         value.metadata.data, version);
     if (value.expire_timestamp != -1)
@@ -469,10 +472,15 @@ TEST(internal_topics, an_offset_is_a_record_as_kafka_writes_it)
     cr_assert(record_next(&reader, &record));
     static const uint8_t key[] = { 0, 1, 0, 1, 'g', 0, 1, 't', 0, 0, 0, 2 };
     cr_assert(bytes_equal(record.key, bytes_of(key, sizeof(key))));
-    static const uint8_t value[] = { 0, 3, 0, 0, 0, 0, 0, 0, 1, 44, 255, 255, 255, 255, 0, 1, 'm' };
-    cr_assert_eq(record.value.len, sizeof(value) + 8);
+    static const uint8_t value[] = { 0, 4, 0, 0, 0, 0, 0, 0, 1, 44, 255, 255, 255, 255, 2, 'm' };
+    static const uint8_t tags[] = { 1, 0, 16 }; /* one: number 0, of so many bytes */
+    const uint8_t *behind = record.value.data + sizeof(value);
+    cr_assert_eq(record.value.len, sizeof(value) + 8 + sizeof(tags) + 16);
     cr_assert_eq(memcmp(record.value.data, value, sizeof(value)), 0);
-    cr_assert_eq((int64_t)be_get64(record.value.data + sizeof(value)), record.timestamp);
+    cr_assert_eq((int64_t)be_get64(behind), record.timestamp);
+    cr_assert_eq(memcmp(behind + 8, tags, sizeof(tags)), 0);
+    struct uuid id = storage_topic(world.broker->storage, bytes_text("t"))->id;
+    cr_assert_eq(memcmp(behind + 8 + sizeof(tags), id.b, 16), 0);
     world_close(&world);
 }
 
@@ -482,11 +490,11 @@ TEST(internal_topics, each_change_takes_the_place_of_the_one_before)
     commit("g", 0, 1);
     commit("g", 1, 2);
     commit("h", 0, 7);
-    expect(OFFSETS, place("g"), "offset g t-0 = 1 'm' v3\noffset g t-1 = 2 'm' v3\n");
-    expect(OFFSETS, place("h"), "offset h t-0 = 7 'm' v3\n");
+    expect(OFFSETS, place("g"), "offset g t-0 = 1 'm' v4\noffset g t-1 = 2 'm' v4\n");
+    expect(OFFSETS, place("h"), "offset h t-0 = 7 'm' v4\n");
     expect(OFFSETS, (place("h") + 1) % 50, "");
     commit("g", 0, 3);
-    expect(OFFSETS, place("g"), "offset g t-1 = 2 'm' v3\noffset g t-0 = 3 'm' v3\n");
+    expect(OFFSETS, place("g"), "offset g t-1 = 2 'm' v4\noffset g t-0 = 3 'm' v4\n");
     drop_group("g");
     expect(OFFSETS, place("g"), "offset g t-0 is gone\noffset g t-1 is gone\n");
     world_close(&world);
@@ -553,7 +561,7 @@ TEST(internal_topics, what_expires_leaves_tombstones)
     part.partition_index = 1;
     part.committed_offset = 2;
     (void)client_call(client, API_OFFSET_COMMIT, 4, &request);
-    expect(OFFSETS, place("g"), "offset g t-0 = 1 'm' v3\noffset g t-1 = 2 '' v1 for 120000\n");
+    expect(OFFSETS, place("g"), "offset g t-0 = 1 'm' v4\noffset g t-1 = 2 '' v1 for 120000\n");
     join_and_sync("c");
     world_run(&world, 5000);
     expect(OFFSETS, place("c"),
@@ -871,7 +879,7 @@ TEST(internal_topics, who_waits_at_the_end_sees_the_next_change)
     }
     out_bytes(&seen.text, "", 1);
     cr_assert_str_eq((const char *)seen.text.data,
-        "offset g t-0 = 1 'm' v3\noffset g t-0 = 2 'm' v3\noffset g t-0 = 2 'm' v3\n");
+        "offset g t-0 = 1 'm' v4\noffset g t-0 = 2 'm' v4\noffset g t-0 = 2 'm' v4\n");
     out_done(&seen.text);
     world_close(&world);
 }
@@ -911,7 +919,7 @@ TEST(internal_topics, offsets_last_and_never_go_back)
     before.text.len = 0;
     (void)read_on(&before, OFFSETS, place("g"));
     out_bytes(&before.text, "", 1);
-    cr_assert_str_eq((const char *)before.text.data, "offset g t-0 = 5 'm' v3\n");
+    cr_assert_str_eq((const char *)before.text.data, "offset g t-0 = 5 'm' v4\n");
     out_done(&before.text);
     world_close(&world);
 }
@@ -974,12 +982,12 @@ TEST(internal_topics, an_offset_behind_the_end_is_lowered_when_loss_was_accepted
     commit("g", 0, 3);
     commit("h", 0, 500);
     again(true);
-    expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v3\n");
+    expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v4\n");
     again_accepting_loss(false);
-    expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v3\n");
+    expect(OFFSETS, place("h"), "offset h t-0 = 500 'm' v4\n");
     again_accepting_loss(true);
-    expect(OFFSETS, place("g"), "offset g t-0 = 3 'm' v3\n");
-    expect(OFFSETS, place("h"), "offset h t-0 = 3 'm' v3\n");
+    expect(OFFSETS, place("g"), "offset g t-0 = 3 'm' v4\n");
+    expect(OFFSETS, place("h"), "offset h t-0 = 3 'm' v4\n");
     world_close(&world);
 }
 

@@ -167,9 +167,14 @@ def kcat_view(partition=None):
     return [tuple(map(int, line.split())) for line in harness.run(words).stdout.decode().splitlines()]
 
 
+def id_of(topic):
+    return re.search(r"TopicId: (\S+)", tool("TopicCommand", "--describe", "--topic", topic)).group(1)
+
+
 def test_internal_topics():
     """Offsets and groups as Kafka's formatters print them are what ConsumerGroupCommand says, also after a kill -9."""
     topic, group = filled(2, [str(n) for n in range(60)]), harness.unique("group")
+    topic_id = id_of(topic)
     command = ("consumer.group.ConsumerGroupCommand", "--group", group)
     tool(*command, "--topic", topic, "--reset-offsets", "--to-latest", "--execute")
     reader = harness.unique("reader")
@@ -182,6 +187,7 @@ def test_internal_topics():
         for key, value in rows.items():
             key = json.loads(key)
             if key["group"] == group and value:
+                assert value["version"] == 4 and value["data"]["topicId"] == topic_id, value
                 found[key["topic"], key["partition"]] = str(value["data"]["offset"])
         return found
     told = {place: row[0] for place, row in offsets_of(group).items()}
@@ -228,8 +234,7 @@ def test_internal_topics_of_newer_groups():
                                                 "--offset-reset-strategy", "earliest"))
     harness.wait_until(lambda: '"records_consumed"' in "".join(client.lines()), 60, "the consumer reads")
     harness.wait_until(lambda: '"offsets_acknowledged"' in "".join(sharer.lines()), 60, "the share consumer reads")
-    described = tool("TopicCommand", "--describe", "--topic", topic)
-    topic_id = re.search(r"TopicId: (\S+)", described).group(1)
+    topic_id = id_of(topic)
 
     rows = group_records(group)
     member = next(member for type, member in rows if member)
