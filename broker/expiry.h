@@ -7,6 +7,12 @@
  * Which offsets, and from when they count, the group's kind says (group.h, retention). Not while an
  * offset of the partition waits for the end of a transaction. Offsets of a topic that is gone go at
  * the next look, whatever their group does.
+ *
+ * One exception to what Apache Kafka does: of a classic group that had members and is empty, Kafka
+ * asks only since when it is empty, so that its next look takes what a tool has just set back, or a
+ * reader without a group has committed under its name (seen: 4.3.1, retention a minute, 64 s
+ * empty: gone 1.5 s after it was acknowledged), and the reader skips or begins anew. Nobody can
+ * want that; here it stays until its commit is old enough, too: one retention more at most.
  */
 #ifndef BROKER_EXPIRY_H
 #define BROKER_EXPIRY_H

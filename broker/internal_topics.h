@@ -4,7 +4,8 @@
  *
  *     __consumer_offsets   STORE_OFFSET → OffsetCommit; STORE_GROUP and STORE_GROUP_MEMBER → the
  *                          records of the group's kind (group_records.h). An offset of a topic that
- *                          is gone is left out.
+ *                          is gone is left out. Its topic's id is always told; Kafka leaves it out
+ *                          of what a transaction committed.
  *     __transaction_state  STORE_TRANSACTION → TransactionLog
  *
  * Clients read them as any topic and can't change them: a change, a deletion, a record or a
