@@ -17,7 +17,9 @@
  *
  * Recovery changes nothing that a second one would miss: files beyond the slot's claims are written
  * over with the same bytes, and the slot and the write-ahead log stay until the next checkpoint.
- * The time it takes is bounded by the write-ahead log, not by the logs.
+ * The time it takes is bounded by the write-ahead log, not by the logs. An exception is a loss that
+ * was accepted: until a checkpoint lies behind it the next start would ask again, so that one is
+ * wanted at once.
  */
 #include "storage/recovery.h"
 
@@ -424,6 +426,7 @@ static int replay_check(void *context, const struct wal_head *head, struct bytes
 static void log_damage(struct log *log, int64_t offset, const char *why)
 {
     if (log->body->storage->config.accept_loss) {
+        checkpoint_want(log->body->storage);
         doors_say(log->body->storage->doors, LOG_ERROR,
             "lost: %s-%" PRId32 ": the batch at offset %" PRId64
             " is damaged (%s); the log goes on behind it",
@@ -497,7 +500,10 @@ static int replay_put(struct recovery *recovery, uint64_t lsn, struct bytes payl
     doors_say(storage->doors, LOG_ERROR,
         "%s: a change of the state at %" PRIu64 " of the write-ahead log is damaged%s",
         storage->dir, lsn, storage->config.accept_loss ? ": left out" : "");
-    return storage->config.accept_loss ? 0 : -EUCLEAN;
+    if (!storage->config.accept_loss)
+        return -EUCLEAN;
+    checkpoint_want(storage);
+    return 0;
 }
 
 static int replay_record(
@@ -546,6 +552,8 @@ static int replay(struct recovery *recovery, const struct wal_events *events)
         &storage->wal, &config, storage->doors, events, storage->checkpoint.lsn, &handlers, &found);
     mem_free(wal_dir);
     losses_say(&recovery->losses, storage);
+    if (found.lost)
+        checkpoint_want(storage);
     if (status == 0)
         status = runs_flush(recovery);
     if (status == 0)
@@ -609,6 +617,7 @@ static void log_ready(struct recovery *recovery, struct log *log)
     log_set_high_watermark(log, log->end_offset);
     if (log->body->damaged && storage->config.accept_loss) {
         log->body->damaged = false;
+        checkpoint_want(storage);
         doors_say(storage->doors, LOG_WARNING,
             "%s-%" PRId32 " was damaged at offset %" PRId64 ": what can't be read is given up",
             log->topic->name, log->partition, log->body->damaged_offset);

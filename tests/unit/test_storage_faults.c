@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "protocol/base/mem.h"
 #include "protocol/batch.h"
@@ -442,6 +443,87 @@ TEST(faults, a_damaged_put_refuses_the_start_unless_loss_is_accepted)
     struct bytes value;
     cr_assert(!store_get(test.storage, STORE_GROUP, bytes_text("group"), &value, NULL));
     storage_test_end(&test);
+}
+
+enum loss { LOST_BATCH, LOST_PUT, LOST_HEAD, LOST_FILE, LOST_ALL_FILES, LOST_BEFORE, LOSSES };
+
+/* Two appends and a put on the medium, and a third append that may be lost; killed. */
+static void loss_prepare(struct storage_test *test, enum loss loss)
+{
+    storage_test_begin(test);
+    struct unit_test unit = { 0 };
+    struct log *log = storage_test_topic(test, "t", 1);
+    cr_assert_eq(storage_test_append(test, log, 5, -1), 0);
+    unit_init(&unit.unit, NULL);
+    unit_put(&unit.unit, STORE_GROUP, bytes_text("group"), bytes_text("a value to damage"));
+    unit_test_commit(test, &unit);
+    storage_test_wait(test, &unit.done);
+    unit_test_end(&unit);
+    if (loss == LOST_FILE || loss == LOST_ALL_FILES)
+        storage_test_fill(test, log, (uint64_t)500 * 1024); /* a checkpoint ends in a later file */
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(storage_test_append(test, log, 5, -1), 0);
+    storage_test_pass(test, 100); /* a mark tells what is durable */
+    storage_test_crash(test);
+}
+
+static void loss_make(struct storage_test *test, enum loss loss)
+{
+    size_t len;
+    char path[4200];
+    for (int i = 0; i < 4 && (loss == LOST_FILE || loss == LOST_ALL_FILES); i++) {
+        (void)snprintf(path, sizeof(path), "%s/wal/%04d.wal", test->doors.dir, i);
+        cr_assert(unlink(path) == 0 || i > 0);
+        if (loss == LOST_FILE)
+            return;
+    }
+    if (loss == LOST_FILE || loss == LOST_ALL_FILES)
+        return;
+    uint8_t *bytes = doors_test_file(&test->doors, "wal/0000.wal", &len);
+    uint64_t at = find_bytes(bytes, len, loss == LOST_PUT ? "a value to damage" : "t-0@7 ");
+    if (loss == LOST_HEAD)
+        for (at = at / 64 * 64 - 64; memcmp(bytes + at, bytes + 4096, 4) != 0;)
+            at -= 64;
+    mem_free(bytes);
+    doors_test_overwrite(&test->doors, "wal/0000.wal", at + (loss == LOST_HEAD ? 20 : 0), "D", 1);
+}
+
+/* The checkpoint does not wait for its time, or who is killed before is asked once more, and finds
+ * his log stopped again. */
+TEST(faults, a_loss_that_was_accepted_is_not_asked_for_again)
+{
+    for (enum loss loss = 0; loss < LOSSES; loss++) {
+        struct storage_test test;
+        struct storage *storage;
+        struct storage_hooks hooks = { 0 };
+        loss_prepare(&test, loss);
+        loss_make(&test, loss);
+        if (loss == LOST_BATCH || loss == LOST_BEFORE)
+            storage_test_open(&test); /* it stops its log only */
+        else
+            cr_assert_eq(storage_open(&storage, &test.config, &test.doors.doors, &hooks), -EUCLEAN);
+        if (loss == LOST_BEFORE)
+            cr_assert_eq(storage_test_close(&test), 0); /* a checkpoint knows of it */
+        else if (loss == LOST_BATCH)
+            storage_test_crash(&test);
+        test.config.accept_loss = true;
+        storage_test_open(&test);
+        storage_test_settle(&test); /* no time passes */
+        cr_assert_eq(storage_stats(test.storage).checkpoints, 1, "loss %d", loss);
+        struct log *log = storage_test_log(&test, "t", 0);
+        cr_assert_eq(storage_test_append(&test, log, 5, -1), 0);
+        int64_t end = log->high_watermark;
+        storage_test_crash(&test);
+        test.config.accept_loss = false;
+        storage_test_open(&test);
+        log = storage_test_log(&test, "t", 0);
+        cr_assert_eq(log->high_watermark, end, "loss %d", loss);
+        struct buffer *buffer;
+        cr_assert_eq(storage_test_read(&test, log, end - 5, 1 << 20, &buffer), 0);
+        buffer_unref(buffer);
+        cr_assert_eq(storage_test_append(&test, log, 1, -1), 0, "loss %d", loss);
+        storage_test_end(&test);
+    }
 }
 
 /* ---- retention ----------------------------------------------------------------------------- */
