@@ -444,8 +444,14 @@ static void epoch_told(struct client *client, struct call *base, void *body)
         const struct entry *entry = &call->log->entries[i];
         if (!is_sure(entry, base->sent) || entry->epoch < 0)
             continue;
-        if (entry->epoch <= call->asked ? told >= 0 && told < entry->base + entry->count
-                                        : told > entry->base)
+        bool early = entry->epoch <= call->asked && told >= 0 && told < entry->base + entry->count;
+        bool late = entry->epoch > call->asked && told > entry->base;
+        if (late && epoch == call->asked && call->log->topic->slot == SLOT_SHORT) {
+            ledger_start(
+                w, call->log, 0, told); /* the epoch is gone: it ends where the log begins */
+            break;
+        }
+        if (early || late)
             world_fail(w,
                 "%s: epoch %" PRId32 " of %s ends at %" PRId64 ", but %" PRId64
                 " is of epoch %" PRId32,

@@ -484,6 +484,8 @@ static void step(struct client *client)
     struct sim_producer *producer = producer_of(client);
     struct world *w = client->world;
     client_again(client, w->calm ? 20 : 60);
+    /* Without acks that is how it hears of an error; and who has nothing to say is silent. */
+    client->may_be_closed = producer->acks == 0 || (w->calm && client->call_count == 0);
     if (w->quiet || is_busy(producer) || !client_connect(client))
         return;
     if (producer->renew) {
@@ -551,7 +553,6 @@ struct client *sim_producer_create(struct world *world, int index)
     producer->acks = -1;
     if (!producer->idempotent)
         producer->acks = (int16_t)world_pick(world, -1, 1);
-    producer->client.may_be_closed = producer->acks == 0;
     producer->id = -1;
     producer->lane_count = (int)world_pick(world, 1, LANES_MAX);
     for (int i = 0; i < producer->lane_count; i++)
