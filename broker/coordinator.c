@@ -502,8 +502,9 @@ struct consumer_group *coordinator_consumer_group(
 
 /* The value: i64 offset | i32 leader epoch | i64 commit ms | metadata; or, from format 5 of the
  * directory on, with the top bit of the commit's time set: ... | i64 expire ms | metadata. */
-enum { OFFSET_VALUE_SIZE = 20, OFFSET_EXPIRE_SIZE = 8 };
+enum { OFFSET_VALUE_SIZE = 20, OFFSET_EXPIRE_SIZE = 8, OFFSET_PLACED_SIZE = 8 };
 #define OFFSET_EXPIRES (UINT64_C(1) << 63)
+#define OFFSET_PLACED  (UINT64_C(1) << 62)
 
 void coordinator_offset_key(
     struct out *out, struct bytes group, const struct uuid *topic, int32_t partition)
@@ -521,9 +522,12 @@ void coordinator_offset_value(struct out *value, const struct committed_offset *
     le_put64(out_add(value, 8), (uint64_t)offset->offset);
     le_put32(out_add(value, 4), (uint32_t)offset->leader_epoch);
     uint64_t commit_ms = offset->commit_ms > 0 ? (uint64_t)offset->commit_ms : 0;
-    le_put64(out_add(value, 8), commit_ms | (offset->expire_ms ? OFFSET_EXPIRES : 0));
+    le_put64(out_add(value, 8), commit_ms | (offset->expire_ms ? OFFSET_EXPIRES : 0) |
+                                    (offset->placed_lsn ? OFFSET_PLACED : 0));
     if (offset->expire_ms)
         le_put64(out_add(value, OFFSET_EXPIRE_SIZE), (uint64_t)offset->expire_ms);
+    if (offset->placed_lsn)
+        le_put64(out_add(value, OFFSET_PLACED_SIZE), offset->placed_lsn);
     out_bytes(value, offset->metadata.data, offset->metadata.len);
 }
 
@@ -560,18 +564,27 @@ bool coordinator_offset_decode(struct bytes value, struct committed_offset *ret_
     if (value.len < OFFSET_VALUE_SIZE)
         return false;
     uint64_t commit_ms = le_get64(value.data + 12);
-    bool expires = commit_ms & OFFSET_EXPIRES;
-    size_t size = OFFSET_VALUE_SIZE + (expires ? OFFSET_EXPIRE_SIZE : 0);
+    bool expires = commit_ms & OFFSET_EXPIRES, placed = commit_ms & OFFSET_PLACED;
+    size_t placed_at = OFFSET_VALUE_SIZE + (expires ? OFFSET_EXPIRE_SIZE : 0);
+    size_t size = placed_at + (placed ? OFFSET_PLACED_SIZE : 0);
     if (value.len < size)
         return false;
     *ret_offset = (struct committed_offset){
         .offset = (int64_t)le_get64(value.data),
         .leader_epoch = (int32_t)le_get32(value.data + 8),
-        .commit_ms = (int64_t)(commit_ms & ~OFFSET_EXPIRES),
+        .commit_ms = (int64_t)(commit_ms & ~(OFFSET_EXPIRES | OFFSET_PLACED)),
         .expire_ms = expires ? (int64_t)le_get64(value.data + OFFSET_VALUE_SIZE) : 0,
+        .placed_lsn = placed ? le_get64(value.data + placed_at) : 0,
         .metadata = bytes_of(value.data + size, value.len - size),
     };
     return true;
+}
+
+uint64_t coordinator_offset_order(struct bytes value, uint64_t lsn)
+{
+    struct committed_offset offset;
+    bool placed = coordinator_offset_decode(value, &offset) && offset.placed_lsn;
+    return placed ? offset.placed_lsn : lsn;
 }
 
 bool coordinator_get_offset(struct coordinator *coordinator, struct bytes group,

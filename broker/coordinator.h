@@ -84,6 +84,7 @@ struct committed_offset {
     int32_t leader_epoch; /* -1: the client said none */
     int64_t commit_ms;
     int64_t expire_ms;     /* wall time at which it does, as OffsetCommit 2-4 said; 0: it did not */
+    uint64_t placed_lsn;   /* of a transaction: where it stood before that ended; 0: of none */
     struct bytes metadata; /* valid until the next log_commit */
 };
 
@@ -102,6 +103,8 @@ struct coordinator_offset_place {
 };
 bool coordinator_offset_place(struct bytes key, struct coordinator_offset_place *ret_place);
 bool coordinator_offset_decode(struct bytes value, struct committed_offset *ret_offset);
+/* Which of two commits of one partition is the later one: `lsn` is that of the store's entry. */
+uint64_t coordinator_offset_order(struct bytes value, uint64_t lsn);
 /* The keys of STORE_GROUP_MEMBER: group and member, borrowed. False: it is none. */
 bool coordinator_member_place(
     struct bytes key, struct bytes *ret_group, struct bytes *ret_member_id);

@@ -256,8 +256,23 @@ struct offset_walk {
     size_t cost;
 };
 
-/* The offset becomes the group's unless a later commit outside of the transaction did, or the topic
- * is gone; and waits no more. */
+/* Keeps the place that it had while it waited: of two transactions the one whose offset came later
+ * counts, whichever ends first. */
+static void offset_becomes(
+    struct unit *unit, struct bytes committed_key, struct bytes value, uint64_t lsn)
+{
+    struct committed_offset offset;
+    struct out placed = { 0 };
+    if (!coordinator_offset_decode(value, &offset))
+        return;
+    offset.placed_lsn = lsn;
+    coordinator_offset_value(&placed, &offset);
+    unit_put(unit, STORE_OFFSET, committed_key, bytes_of(placed.data, placed.len));
+    out_done(&placed);
+}
+
+/* The offset becomes the group's unless a later commit did, or the topic is gone; and waits no
+ * more. */
 static bool offset_end(void *context, struct bytes key, struct bytes value, uint64_t lsn)
 {
     struct offset_walk *walk = context;
@@ -269,10 +284,10 @@ static bool offset_end(void *context, struct bytes key, struct bytes value, uint
     if (!walk->unit)
         return true;
     bool later = store_get(walk->storage, STORE_OFFSET, committed_key, &present, &present_lsn) &&
-                 present_lsn > lsn;
+                 coordinator_offset_order(present, present_lsn) > lsn;
     if (walk->committed && !later && coordinator_offset_place(committed_key, &place) &&
         storage_topic_by_id(walk->storage, &place.topic))
-        unit_put(walk->unit, STORE_OFFSET, committed_key, value);
+        offset_becomes(walk->unit, committed_key, value, lsn);
     unit_put(walk->unit, STORE_TRANSACTION_OFFSET, key, (struct bytes){ 0 });
     return true;
 }

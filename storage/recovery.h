@@ -19,8 +19,8 @@ struct wal_events;
 /* An older directory is read and becomes this one at its start. 2: the slots carry transactions.
  * 3: claims of segments have flags and a root, sealed segments a footer file (footer.h).
  * 4: the store's entries keep the lsns of their changes. 5: a committed offset may say when it
- * expires (broker/coordinator.c). */
-enum { STORAGE_FORMAT = 5 };
+ * expires, 6: and where it stood while a transaction held it (broker/coordinator.c). */
+enum { STORAGE_FORMAT = 6 };
 
 /* Blocking. Errors of storage_open; each said. */
 int recovery_run(struct storage *storage, const struct wal_events *events) MUST_CHECK;

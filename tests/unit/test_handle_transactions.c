@@ -628,6 +628,35 @@ TEST(handle_transactions, a_later_commit_outside_wins)
     world_close(&world);
 }
 
+/* As Kafka: offsets count in the order in which they came, whichever transaction ends first. */
+TEST(handle_transactions, of_two_the_later_offset_counts)
+{
+    begin(NULL);
+    struct producer first = producer_of("o", V2), second = producer_of("p", V2);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        cr_assert_eq(commit_offset(&first, 5, 10), 0);
+        cr_assert_eq(commit_offset(&second, 5, 20), 0);
+        cr_assert_eq(end(&first, true), 0);
+        cr_assert_eq(committed_offset(first.client, false), 10);
+        if (restarts) {
+            restart(&first, 2);
+            second.client = first.client;
+        }
+        cr_assert_eq(end(&second, true), 0);
+        cr_assert_eq(committed_offset(first.client, true), 20);
+        cr_assert_eq(commit_offset(&first, 5, 30), 0);
+        cr_assert_eq(commit_offset(&second, 5, 40), 0);
+        cr_assert_eq(end(&second, true), 0);
+        cr_assert_eq(end(&first, true), 0);
+        cr_assert_eq(committed_offset(first.client, true), 40);
+        cr_assert_eq(commit_offset(&first, 5, 50), 0);
+        commit_plain(first.client, 60);
+        cr_assert_eq(end(&first, true), 0);
+        cr_assert_eq(committed_offset(first.client, true), 60);
+    }
+    world_close(&world);
+}
+
 static int16_t delete_offset(struct client *client)
 {
     struct offset_delete_request request;

@@ -154,7 +154,7 @@ TEST(storage, opens_a_directory_of_format_1)
     mem_free(command);
     storage_test_open(&test);
     cr_assert(storage_was_unclean(test.storage));
-    cr_assert(doors_test_said(&test.doors, "has format 5 now"));
+    cr_assert(doors_test_said(&test.doors, "has format 6 now"));
     for (int again = 0; again < 3; again++) {
         struct log *log = storage_test_log(&test, "old", 0);
         struct bytes value;

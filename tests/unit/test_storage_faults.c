@@ -408,7 +408,7 @@ TEST(faults, a_format_that_is_gone_is_not_taken_for_a_new_directory)
     struct storage_hooks hooks = { 0 };
     cr_assert_eq(storage_open(&storage, &test.config, &test.doors.doors, &hooks), -EPROTO);
     cr_assert(doors_test_said(&test.doors, "does not name a format"));
-    doors_test_overwrite(&test.doors, "millrace.format", 0, "5", 1);
+    doors_test_overwrite(&test.doors, "millrace.format", 0, "6", 1);
     storage_test_open(&test);
     struct bytes value;
     cr_assert(store_get(test.storage, STORE_GROUP, bytes_text("group"), &value, NULL));

@@ -174,6 +174,35 @@ def txn_offset_commit(both, v):
              until=lambda answer: answer["Topics"][0]["Partitions"][0]["CommittedOffset"] == 5)
 
 
+@scenario
+def offsets_of_two_transactions(both):
+    """They count in the order in which they came, whichever transaction ends first."""
+    group, topic = both.topic_name("group"), both.topic("a")[0]
+
+    def commit(producer, offset):
+        both.ask("AddOffsetsToTxn", 3, ident(producer, GroupId=group), until=lambda answer: answer["ErrorCode"] != 51)
+        both.ask("TxnOffsetCommit", 3, ident(producer, GroupId=group, Topics=[
+            {"Name": topic, "Partitions": [{"PartitionIndex": 0, "CommittedOffset": offset,
+                                            "CommittedMetadata": "note"}]}]))
+
+    def expect(offset):
+        both.ask("OffsetFetch", 7, {"GroupId": group, "RequireStable": True,
+                                    "Topics": [{"Name": topic, "PartitionIndexes": [0]}]},
+                 until=lambda answer: answer["Topics"][0]["Partitions"][0]["CommittedOffset"] == offset)
+
+    first, second = begin(both, "first"), begin(both, "second")
+    commit(first, 10)
+    commit(second, 20)
+    end(both, 3, first)
+    end(both, 3, second)
+    expect(20)
+    commit(first, 30)
+    commit(second, 40)
+    end(both, 3, second)
+    end(both, 3, first)
+    expect(40)
+
+
 @each_version("AddOffsetsToTxn")
 def add_offsets_to_txn(both, v):
     producer = begin(both)
