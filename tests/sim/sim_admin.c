@@ -492,6 +492,7 @@ static void step(struct client *client)
     struct sim_admin *admin = admin_of(client);
     struct world *w = client->world;
     client_again(client, admin->made < SLOT_STABLE_COUNT ? 5 : 150);
+    client->may_be_closed = w->calm && client->call_count == 0; /* it is silent then */
     if (w->quiet || admin->busy || !client_connect(client))
         return;
     while (admin->made < SLOT_STABLE_COUNT && is_there(w, admin->made))

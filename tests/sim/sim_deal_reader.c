@@ -133,8 +133,8 @@ static void drop_end(struct dropping *dropping, const struct batch_view *batch)
         }
 }
 
-static void read_row(
-    struct deal_reader *r, int part, const struct fetch_response_partition_data *row)
+static void read_row(struct deal_reader *r, int part,
+    const struct fetch_response_partition_data *row, int64_t sent_ns)
 {
     struct world *w = r->client.world;
     struct reader_part *p = &r->parts[part];
@@ -142,7 +142,7 @@ static void read_row(
     struct batch_view batch;
     struct dropping dropping = { .row = row };
     if (row->error_code) {
-        if (row->error_code != KAFKA_ERROR_KAFKA_STORAGE_ERROR || w->calm)
+        if (row->error_code != KAFKA_ERROR_KAFKA_STORAGE_ERROR || world_was_calm(w, sent_ns))
             world_fail(w, "part %d: %s", part, error_name(row->error_code));
         return;
     }
@@ -182,7 +182,7 @@ static void fetched(struct client *client, struct call *call, void *body)
             topic++;
         for (int32_t p = 0; p < answer->responses[t].partitions_count; p++) {
             const struct fetch_response_partition_data *row = &answer->responses[t].partitions[p];
-            read_row(r, topic * DEAL_PARTITIONS + row->partition_index, row);
+            read_row(r, topic * DEAL_PARTITIONS + row->partition_index, row, call->sent_ns);
         }
     }
     deals_of(client->world)->counts->reads += answer != NULL;

@@ -53,7 +53,8 @@ static bool is_fine(
         next_log(scanner_of(client));
         return false;
     }
-    if (error && (error != KAFKA_ERROR_KAFKA_STORAGE_ERROR || client->world->calm))
+    if (error &&
+        (error != KAFKA_ERROR_KAFKA_STORAGE_ERROR || world_was_calm(client->world, call->sent_ns)))
         world_fail(client->world, "scan of %s: %s", ledger_name(log), error_name(error));
     return error == 0;
 }

@@ -169,6 +169,7 @@ void world_draw_faults(struct world *world)
 void world_calm(struct world *world)
 {
     world->calm = true;
+    world->calm_ns = world->sim.now_ns;
     world->sim.crash_after = -1;
     world->sim.faults = (struct sim_faults){ .latency_max_ns = 200000 };
 }

@@ -72,6 +72,7 @@ struct world {
     uint64_t life;    /* of the broker, counted */
     uint64_t moment;  /* counts what clients send and hear: an order that everybody agrees on */
     bool calm;        /* faults have stopped; clients finish what they have begun */
+    int64_t calm_ns;  /* since when */
     bool quiet;       /* clients begin nothing at all any more */
     bool wal_failed;  /* a real process aborts here */
     bool turn_is_due; /* something happened since the broker's last turn */
@@ -96,6 +97,12 @@ void event_cancel(struct world *world, struct event *event);
 void world_step(struct world *world);
 /* Steps until that much virtual time has passed. */
 void world_pass(struct world *world, int64_t ms);
+
+/* Have faults stopped before this was sent? What was sent before may have met one. */
+static inline bool world_was_calm(const struct world *world, int64_t sent_ns)
+{
+    return world->calm && sent_ns > world->calm_ns;
+}
 
 /* ---- lives ---- */
 
