@@ -1,18 +1,14 @@
 """admin_tools.py - what Kafka's own administration tools say of this broker.
 
-KAFKA_LIBS is a directory with the jars of Apache Kafka 4; without it, or without java, all is skipped.
+Without the jars of Apache Kafka (jvm.py) all is skipped.
 """
 
-import glob
 import json
-import os
 import re
-import shutil
 
 import harness
+import jvm
 
-LIBS = os.environ.get("KAFKA_LIBS", "")
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{LIBS}/*"]
 _shared = None
 
 
@@ -25,12 +21,8 @@ def broker():
 
 def tool(name, *words, check=True):
     """What a tool says on stdout; `name` is a class below org.apache.kafka.tools, or ConfigCommand."""
-    if not shutil.which("java"):
-        raise harness.Skip("no java on this machine")
-    if not LIBS or not glob.glob(f"{LIBS}/kafka-tools-*.jar"):
-        raise harness.Skip("KAFKA_LIBS names no directory with Apache Kafka's jars")
-    name = "kafka.admin.ConfigCommand" if name == "ConfigCommand" else f"org.apache.kafka.tools.{name}"
-    ended = harness.run([*JAVA, name, "--bootstrap-server", broker().bootstrap, *words], timeout_s=60, check=check)
+    name = "kafka.admin.ConfigCommand" if name == "ConfigCommand" else jvm.TOOLS + name
+    ended = harness.run(jvm.command(name, "--bootstrap-server", broker().bootstrap, *words), timeout_s=90, check=check)
     return ended.stdout.decode() + ("" if check else ended.stderr.decode())
 
 

@@ -1,26 +1,22 @@
 """clients.py - clients that Debian does not bring: Kafka's own Java tools, and the two Python clients of PyPI.
 
-KAFKA_LIBS is a directory with the jars of Apache Kafka 4 (kafka-tools and what it needs); without it, or without
-java, the Java tests are skipped. The Python clients are installed into a venv in the build directory, once; where
+KAFKA_LIBS is a directory with the jars of Apache Kafka 4 (jvm.py); without it, or without java, the Java tests are
+skipped. The Python clients are installed into a venv in the build directory, once; where
 the package registry cannot be reached these tests are skipped.
 """
 
-import glob
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
 
 import groups
 import harness
+import jvm
 import records
 
 SETTINGS = {"group.initial.rebalance.delay.ms": 0}
-LIBS = os.environ.get("KAFKA_LIBS", "")
-JAVA = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{LIBS}/*"]
 PACKAGES = ["confluent-kafka==2.16.1", "kafka-python==3.0.12"]
 VENV = harness.BUILD / "wire-venv"
 _shared = None
@@ -37,11 +33,7 @@ def broker():
 # ---- Java ----------------------------------------------------------------------------------------
 
 def tool_words(name, *words):
-    if not shutil.which("java"):
-        raise harness.Skip("no java on this machine")
-    if not glob.glob(f"{LIBS}/kafka-tools-*.jar") or not LIBS:
-        raise harness.Skip("KAFKA_LIBS names no directory with Apache Kafka's jars")
-    return [*JAVA, f"org.apache.kafka.tools.{name}", *words]
+    return jvm.tool(name, *words)
 
 
 def tool(name, *words, check=True):

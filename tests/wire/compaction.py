@@ -11,6 +11,7 @@ import socket
 import time
 
 import harness
+import jvm
 import probe
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "5"))
@@ -188,9 +189,7 @@ def test_kill9_while_compacting():
 
 def test_kafkas_tool_reads_compacted_segments():
     """DumpLogSegments of Apache Kafka, when KAFKA_LIBS says where its jars are."""
-    libs = os.environ.get("KAFKA_LIBS")
-    if not libs:
-        raise harness.Skip("KAFKA_LIBS is not set")
+    jvm.tool("DumpLogSegments")  # skips at once where there is none
     with harness.Broker(settings=SETTINGS) as broker:
         create(broker, "d")
         writer = Writer(broker, "d", "zstd")
@@ -200,8 +199,8 @@ def test_kafkas_tool_reads_compacted_segments():
         broker.stop()
         files = sorted((broker.data / "d-0").glob("*.log"))
         assert any(path.name.count(".") == 2 for path in files), f"none was made by compaction: {files}"
-        out = harness.run(["java", "-cp", f"{libs}/*", "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration",
-                           "--files", ",".join(map(str, files))], timeout_s=120).stdout.decode()
+        out = harness.run(jvm.tool("DumpLogSegments", "--deep-iteration", "--files", ",".join(map(str, files))),
+                          timeout_s=120).stdout.decode()
         assert "isvalid: false" not in out
         assert "deleteHorizonMs: OptionalLong[" in out, "no batch with a tombstone"
         assert out.count("| offset: ") == records

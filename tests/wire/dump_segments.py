@@ -2,35 +2,22 @@
 """Kafka's own DumpLogSegments reads our segment files, as they lie there after a kill and after a stop.
 
 Every batch is valid, every record of every codec comes out with its offset, key and value, and behind the last
-batch there is not a byte: what is reserved ahead does not show. KAFKA_LIBS is a directory with the jars of
-Apache Kafka 4; without it, or without java, the test is skipped.
+batch there is not a byte: what is reserved ahead does not show. Without the jars (jvm.py) the test is skipped.
 """
 
-import glob
-import os
 import re
-import shutil
 import struct
 
 import harness
+import jvm
 
-LIBS = os.environ.get("KAFKA_LIBS", "")
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 RECORDS = 600
 
 
-def need_java():
-    if not shutil.which("java"):
-        raise harness.Skip("no java on this machine")
-    if not LIBS or not glob.glob(f"{LIBS}/kafka-tools-*.jar"):
-        raise harness.Skip("KAFKA_LIBS names no directory with Apache Kafka's jars")
-
-
 def dump(files):
-    words = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{LIBS}/*",
-             "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--print-data-log", "--files",
-             ",".join(str(file) for file in files)]
-    done = harness.run(words, timeout_s=120)
+    done = harness.run(jvm.tool("DumpLogSegments", "--deep-iteration", "--print-data-log", "--files",
+                                ",".join(str(file) for file in files)), timeout_s=120)
     return done.stdout.decode(), done.stderr.decode()
 
 
@@ -67,7 +54,7 @@ def read_all(broker, count):
 
 
 def test_kafkas_dump_reads_our_segments():
-    need_java()
+    jvm.tool("DumpLogSegments")  # skips at once where there is none
     settings = {"wal.writeback.age.ms": 100, "log.index.interval.bytes": 1024}
     with harness.Broker(settings) as broker:
         for codec in CODECS:

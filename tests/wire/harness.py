@@ -251,9 +251,10 @@ class Broker:
             raise Failed("the broker runs already")
         self.data.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
+        env = {**os.environ, **self.env}
+        env.pop("KAFKA_LIBS", None)  # a broker warns of KAFKA_... that is no key of it
         with open(self.log_path, "ab") as log:
-            self.process = spawn(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                 env={**os.environ, **self.env})
+            self.process = spawn(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         if wait:
             self.wait_ready()
             self.ready_ms = (time.monotonic() - began) * 1000

@@ -1,27 +1,22 @@
 """kafka_tools.py - Kafka's own command line tools, asked of this broker; beside those of clients.py and admin_tools.py.
 
-KAFKA_LIBS is a directory with the jars of Apache Kafka 4; without it, or without java, all is skipped. One JVM at
-a time, but for the test that needs members.
+Without the jars (jvm.py) all is skipped. One JVM at a time, but for the test that needs members.
 """
 
-import glob
 import json
 import os
 import re
-import shutil
 import signal
 import socket
+import tempfile
 import time
 
 import batches
 import groups
 import harness
+import jvm
 import messages
-import streams
 
-LIBS = os.environ.get("KAFKA_LIBS", "")
-JAVA = ["nice", "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
-        f"{LIBS}/*"]
 SETTINGS = {"node.id": 1, "group.initial.rebalance.delay.ms": 0}
 OFFSET_COMMIT = 1
 _shared = None
@@ -36,15 +31,11 @@ def broker():
 
 
 def tool_words(name, *words):
-    if not shutil.which("java"):
-        raise harness.Skip("no java on this machine")
-    if not LIBS or not glob.glob(f"{LIBS}/kafka-tools-*.jar"):
-        raise harness.Skip("KAFKA_LIBS names no directory with Apache Kafka's jars")
     if name == "ClusterTool":
         words = [words[0], "--bootstrap-server", broker().bootstrap, *words[1:]]
     else:
         words = ["--bootstrap-server", broker().bootstrap, *words]
-    return [*JAVA, f"org.apache.kafka.tools.{name}", *words]
+    return jvm.tool(name, *words)
 
 
 def tool(name, *words, check=True, timeout_s=90):
@@ -142,9 +133,7 @@ def internal_records(formatter, topic="__consumer_offsets"):
 
 def group_records(group):
     """{(type, member): value}, the newest of each, of one group in __consumer_offsets; member "": the group."""
-    words = internal_words("GroupRecords")
-    program = streams.program(broker().directory, "GroupRecords")
-    words[words.index("-cp") + 1] = program[program.index("-cp") + 1]
+    words = internal_words("GroupRecords")  # a class of java/
     return {(key["type"], key["data"].get("memberId", "")): value and value["data"]
             for key, value in internal_rows(words) if group in (key["data"].get("groupId"), key["data"].get("group"))
             and key["type"] != OFFSET_COMMIT}
@@ -503,17 +492,17 @@ def test_topic_command():
     assert re.search("replication factor|Replication factor", said), said
 
 
-def test_leaders_and_replicas(tmp="reassign.json"):
+def test_leaders_and_replicas():
     """One node: every leader is the preferred one, and no replica can move."""
     topic = groups.make_topic(broker(), 1)
     said = tool("LeaderElectionCommand", "--election-type", "preferred", "--topic", topic, "--partition", "0",
                 check=False)
     assert "Valid replica already elected" in said, said
     assert "No partition reassignments found" in tool("reassign.ReassignPartitionsCommand", "--list")
-    path = harness.BUILD / tmp
-    path.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "replicas": [1]}]}))
-    said = tool("reassign.ReassignPartitionsCommand", "--verify", "--reassignment-json-file", str(path))
-    path.unlink()
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"version": 1, "partitions": [{"topic": topic, "partition": 0, "replicas": [1]}]}, file)
+        file.flush()
+        said = tool("reassign.ReassignPartitionsCommand", "--verify", "--reassignment-json-file", file.name)
     assert f"Reassignment of partition {topic}-0 is completed." in said, said
 
 

@@ -1,43 +1,27 @@
 """streams.py - Kafka Streams and Kafka's Java consumer while broker and clients are killed: java/*.java.
 
-Needs java with its compiler, and in KAFKA_LIBS the jars of Apache Kafka, kafka-streams and rocksdbjni among them;
-without them all is skipped. Short by itself; KILL_ROUNDS=20 for the long run.
+Needs java with its compiler and the jars of Apache Kafka (jvm.py), kafka-streams and rocksdbjni among them; without
+them it is skipped. Short by itself; KILL_ROUNDS=20 for the long run.
 """
 
 import collections
-import glob
 import os
 import pathlib
 import random
-import shutil
 import time
 
 import harness
+import jvm
 
-LIBS = os.environ.get("KAFKA_LIBS", "")
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "2"))
 LINES = int(os.environ.get("STREAM_LINES", "2000"))      # a round
 SEED = int(os.environ.get("SEED", "6"))
 DONE_S = 180
-JAVA = ["nice", "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]
-SOURCES = pathlib.Path(__file__).resolve().parent / "java"
 SETTINGS = {"num.partitions": 3, "group.initial.rebalance.delay.ms": 0}
 WORDS = [f"w{number}" for number in range(20)]
 
 
 # ---- programs -----------------------------------------------------------------------------------------
-
-def program(directory, name, *words):
-    """How a program of java/ is run; compiled once a directory."""
-    if not shutil.which("javac") or not LIBS or not glob.glob(f"{LIBS}/kafka-clients-*.jar"):
-        raise harness.Skip("needs java with its compiler, and in KAFKA_LIBS a directory with Apache Kafka's jars")
-    if name == "WordCount" and not glob.glob(f"{LIBS}/kafka-streams-*.jar"):
-        raise harness.Skip("needs kafka-streams and rocksdbjni in KAFKA_LIBS")
-    classes = pathlib.Path(directory) / "classes"
-    if not (classes / f"{name}.class").exists():
-        harness.run(["nice", "javac", "-d", classes, "-cp", f"{LIBS}/*", SOURCES / f"{name}.java"], timeout_s=120)
-    return [*JAVA, f"{classes}:{LIBS}/*", name, *words]
-
 
 class Client:
     """A program that is killed and started again; it may not end by itself."""
@@ -99,8 +83,8 @@ def test_streams_count_words_exactly_once():
     with harness.Broker(SETTINGS, port=harness.free_port()) as broker:
         for topic in ("text", "counts"):
             harness.millrace("topics", "create", topic, "-p", "3", broker=broker)
-        app = Client(broker, program(broker.directory, "WordCount", broker.bootstrap, "app", "text", "counts",
-                                     broker.directory / "state"))
+        app = Client(broker, jvm.program("WordCount", broker.bootstrap, "app", "text", "counts",
+                                         broker.directory / "state"))
 
         def missing():
             return sum(expected.values()) - len(committed(broker, "counts"))
@@ -141,7 +125,7 @@ def read_through_kills(name, *settings, instances=False):
 
         def member(number):
             more = [f"group.instance.id=i{number}"] if instances else []
-            return Client(broker, program(broker.directory, "Reader", broker.bootstrap, "t", "g", *settings, *more))
+            return Client(broker, jvm.program("Reader", broker.bootstrap, "t", "g", *settings, *more))
         members, values = [member(0), member(1)], []
 
         def read():
