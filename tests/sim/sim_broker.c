@@ -170,7 +170,7 @@ static void finish(struct world *w, const struct cast *cast)
 static uint64_t run(void *totals, uint64_t seed, uint64_t steps, bool verbose)
 {
     struct world *w = mem_zalloc(1, sizeof(*w));
-    world_init(w, seed, verbose, totals);
+    world_init(w, seed, verbose, totals, (const char *[]){ NULL });
     struct cast cast = cast_make(w);
     for (uint64_t i = 0; i < steps; i++) {
         world_step(w);

@@ -342,7 +342,7 @@ static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
     struct simulation *simulation = context;
     struct world *w = mem_zalloc(1, sizeof(*w));
     uint64_t before = events_of(&simulation->totals);
-    world_init(w, seed, verbose, &simulation->totals);
+    world_init(w, seed, verbose, &simulation->totals, (const char *[]){ NULL });
     struct client *topics = topics_create(w);
     members_create(w);
     (void)sim_janitor_create(w);

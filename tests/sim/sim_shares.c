@@ -332,7 +332,7 @@ static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
     struct stage *stage = mem_zalloc(1, sizeof(*stage));
     struct world *w = &stage->world;
     stage->shelf.counts = &simulation->counts;
-    world_init(w, seed, verbose, &simulation->totals);
+    world_init(w, seed, verbose, &simulation->totals, (const char *[]){ NULL });
     stage->stocker = stocker_create(w);
     for (int seat = 0; seat < SHELF_SEATS; seat++)
         (void)sim_sharer_create(w, seat);

@@ -139,7 +139,7 @@ static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
     struct stage *stage = mem_zalloc(1, sizeof(*stage));
     struct world *w = &stage->world;
     stage->deals.counts = &simulation->counts;
-    world_init(w, seed, verbose, &simulation->totals);
+    world_init(w, seed, verbose, &simulation->totals, (const char *[]){ NULL });
     for (int i = 0; i < TRANSACTORS; i++)
         stage->transactors[i] = sim_transactor_create(w, i);
     stage->reader = sim_deal_reader_create(w, 0);

@@ -326,7 +326,7 @@ static void set(struct broker_config *config, const char *option)
     config_report_done(&report);
 }
 
-static void configure(struct world *world)
+static void configure(struct world *world, const char *const *options)
 {
     struct broker_config *config = &world->config;
     struct config_report report = { 0 };
@@ -346,6 +346,8 @@ static void configure(struct world *world)
     set(config, "group.share.session.timeout.ms=3000");
     set(config, "group.share.heartbeat.interval.ms=700");
     set(config, "log.retention.check.interval.ms=2000");
+    while (*options)
+        set(config, *options++);
     broker_config_finish(config, &place, &report);
     CHECK(report.errors.len == 0);
     config_report_done(&report);
@@ -365,7 +367,8 @@ static void configure(struct world *world)
     config->inflight_requests_max = world_chance(world, 1, 2) ? 3 : 64;
 }
 
-void world_init(struct world *world, uint64_t seed, bool verbose, struct totals *totals)
+void world_init(struct world *world, uint64_t seed, bool verbose, struct totals *totals,
+    const char *const *options)
 {
     memset(world, 0, sizeof(*world));
     world->seed = seed;
@@ -379,7 +382,7 @@ void world_init(struct world *world, uint64_t seed, bool verbose, struct totals 
     sim_init(&world->sim, seed);
     world->sim.verbose = verbose;
     workers_inline_init(&world->workers, &world->sim.work);
-    configure(world);
+    configure(world, options);
     world_draw_faults(world);
     life_open(world);
 }

@@ -84,8 +84,10 @@ struct world {
     char lines[WORLD_LINES][WORLD_LINE_SIZE];
 };
 
-/* Creates the machine, and opens the first broker on it. */
-void world_init(struct world *world, uint64_t seed, bool verbose, struct totals *totals);
+/* Creates the machine, and opens the first broker on it. options: of its configuration, as on the
+ * command line, up to a NULL; they win over the world's own. */
+void world_init(struct world *world, uint64_t seed, bool verbose, struct totals *totals,
+    const char *const *options);
 /* After the last life has ended. */
 void world_done(struct world *world);
 
