@@ -14,7 +14,14 @@
 #include "protocol/base/mem.h"
 #include "protocol/error.h"
 
-enum { COMMIT_WITH_IDS = 10, FETCH_OF_GROUPS = 8, FETCH_WITH_IDS = 10, FETCH_STABLE = 7 };
+enum {
+    COMMIT_KEEPS_LAST = 4,
+    KEEP_MS_MAX = 3000,
+    COMMIT_WITH_IDS = 10,
+    FETCH_OF_GROUPS = 8,
+    FETCH_WITH_IDS = 10,
+    FETCH_STABLE = 7
+};
 
 struct offsets_call {
     struct call call; /* first */
@@ -115,6 +122,19 @@ struct bytes offset_note(struct world *w, int64_t offset)
     return bytes_of(text, (size_t)len);
 }
 
+/* Some commits say how long they are good for. */
+static void keep_for(struct world *w, const struct offsets_call *call, int16_t version,
+    struct offset_commit_request *request)
+{
+    if (!w->roster.retention_ms || version > COMMIT_KEEPS_LAST || !world_chance(w, 1, 3))
+        return;
+    request->retention_time_ms = world_pick(w, 0, KEEP_MS_MAX);
+    for (int key = 0; key < ROSTER_KEYS; key++)
+        if (call->offsets[key])
+            roster_commit_keeps(
+                w, call->party.claim.group, key, call->offsets[key], request->retention_time_ms);
+}
+
 void offsets_commit(struct client *client, const struct party *party)
 {
     struct world *w = client->world;
@@ -149,6 +169,7 @@ void offsets_commit(struct client *client, const struct party *party)
         mem_free(call);
         return;
     }
+    keep_for(w, call, version, &request);
     client_send(client, &call->call, API_OFFSET_COMMIT, version, &request, false);
     for (int key = 0; key < ROSTER_KEYS; key++) {
         if (call->offsets[key])
@@ -348,6 +369,14 @@ static void resolve(struct client *client, struct spender *spender, enum commit_
     }
 }
 
+static void each_held(struct client *client, const struct spender *spender,
+    void (*each)(struct world *world, int group, int key, int64_t offset))
+{
+    for (int key = 0; key < ROSTER_KEYS; key++)
+        if (spender->offsets[key])
+            each(client->world, spender->party.claim.group, key, spender->offsets[key]);
+}
+
 /* Somebody else has its transactional id, or it took too long. */
 static void fenced(struct client *client, struct spender *spender, enum commit_outcome outcome)
 {
@@ -542,6 +571,7 @@ static void ended(struct client *client, struct call *call, void *body)
     if (answer && is_fine(client, spender, call, answer->error_code)) {
         struct totals *totals = client->world->totals;
         *(spender->commits ? &totals->deals_committed : &totals->deals_aborted) += 1;
+        each_held(client, spender, roster_commit_ended);
         resolve(client, spender, spender->commits ? COMMIT_DONE : COMMIT_REFUSED);
         if (spender->v2) {
             spender->id = answer->producer_id;
@@ -561,6 +591,7 @@ static void ask_end(struct client *client, struct spender *spender)
     request.producer_id = spender->id;
     request.producer_epoch = spender->epoch;
     request.committed = spender->commits;
+    each_held(client, spender, roster_commit_ending);
     if (spender->commits)
         resolve(client, spender, COMMIT_PENDING);
     ask(client, spender, API_END_TXN, spender->v2 ? 5 : (int16_t)world_pick(client->world, 0, 4),
@@ -569,6 +600,8 @@ static void ask_end(struct client *client, struct spender *spender)
 
 void spender_step(struct client *client, struct spender *spender)
 {
+    /* What it holds may become too old in a group that is left alone. */
+    uint32_t patience = roster_is_closed(client->world, spender->party.claim.group) ? 15 : 3;
     if (spender->waiting)
         return;
     switch (spender->stage) {
@@ -580,7 +613,7 @@ void spender_step(struct client *client, struct spender *spender)
     case SPENDING_ADD: ask_add(client, spender); break;
     case SPENDING_OFFSETS: ask_offsets(client, spender); break;
     case SPENDING_END: /* others commit meanwhile */
-        if (client->world->calm || world_chance(client->world, 1, 3))
+        if (client->world->calm || world_chance(client->world, 1, patience))
             ask_end(client, spender);
         break;
     }

@@ -46,6 +46,10 @@ bool sim_group_has_elder(const struct world *world, int group, int32_t generatio
 void sim_group_given(struct world *world, int group, int seat, uint32_t keys, const char *name);
 /* Is somebody in it, and has been since before `sent`, who reads this key's topic? */
 bool sim_group_wants(const struct world *world, int group, int key, uint64_t sent);
+/* Since when (wall time) somebody who surely is in this group reads this key's topic; INT64_MAX:
+ * nobody does. */
+int64_t sim_members_read_since(const struct world *world, int group, int key);
+int64_t sim_followers_read_since(const struct world *world, int group, int key);
 /* The same for one group, which has members of both kinds (sim_followers_unsettled). */
 const char *sim_mixed_unsettled(struct world *world, int group);
 
@@ -57,8 +61,11 @@ struct client *sim_follower_create(
 const char *sim_followers_unsettled(
     struct world *world, int group, uint32_t *keys, uint32_t *topics);
 
-/* Deletes groups and offsets. */
+/* Deletes groups and offsets, and leaves some to time. */
 struct client *sim_janitor_create(struct world *world);
+/* In the calm: it asks for all offsets and groups; with `gone` there must be no group. */
+void sim_janitor_look(struct client *client, bool gone);
+bool sim_janitor_has_looked(const struct client *client);
 
 /* The oracle's own: reads all logs from start to end and compares with the ledger. */
 struct client *sim_scanner_create(struct world *world, int index);

@@ -119,6 +119,16 @@ static void begin_anew(struct roster_group *group)
         group->seats[seat].keys = 0;
 }
 
+void roster_vanished(struct world *world, int group)
+{
+    struct roster_group *g = &world->roster.groups[group];
+    world_say(world, "    %s begins anew", roster_group_name(group));
+    world->totals->groups_vanished++;
+    g->deletes++;
+    g->anew = world->moment;
+    begin_anew(g);
+}
+
 void roster_deletion_told(struct world *world, int group, int64_t sent_ns)
 {
     struct roster_group *g = &world->roster.groups[group];
@@ -155,7 +165,7 @@ void roster_accepted(struct world *world, const struct roster_claim *claim, cons
 {
     const struct roster_group *g = &world->roster.groups[claim->group];
     const struct generation *newer = generation_newer(g, claim->generation, claim->sent);
-    if (newer && !g->deleting)
+    if (newer && !g->deleting && claim->sent >= g->anew)
         world_fail(world, "%s: %s of generation %" PRId32 " was accepted, there is %" PRId32,
             roster_group_name(claim->group), what, claim->generation, newer->number);
     if (claim->id[0] && is_gone(world, claim))
@@ -222,11 +232,17 @@ void roster_joined(
     struct roster_group *g = &world->roster.groups[claim->group];
     struct generation *known = generation_find(g, claim->generation);
     /* A leader with another id may be the same one who came back, or the next group's. */
-    if (g->deleting && g->count && claim->generation <= g->generations[g->count - 1].number &&
-        !(known && strcmp(known->leader, leader) == 0)) {
-        begin_anew(g);
+    if (g->count && claim->generation <= g->generations[g->count - 1].number &&
+        !(known && strcmp(known->leader, leader) == 0) &&
+        (g->deleting || roster_may_vanish(world, claim->group))) {
+        if (g->deleting)
+            begin_anew(g);
+        else
+            roster_vanished(world, claim->group);
         known = NULL;
     }
+    if (!known && claim->sent < g->anew)
+        return; /* perhaps of the group before */
     roster_accepted(world, claim, "a join");
     g->joined_ns = world->sim.now_ns;
     sit(world, claim);
@@ -341,7 +357,8 @@ int64_t roster_commit(struct world *world, int group, int key, enum commit_outco
     if (reg->count == 0)
         reg->count = 1;
     mem_grow(reg->commits, &reg->capacity, reg->count + 1);
-    reg->commits[reg->count] = (struct commit_note){ .outcome = outcome, .sent = UINT64_MAX };
+    reg->commits[reg->count] =
+        (struct commit_note){ .outcome = outcome, .sent = UINT64_MAX, .keep_ms = -1 };
     return (int64_t)reg->count++;
 }
 
@@ -355,8 +372,18 @@ int64_t roster_erase(struct world *world, int group, int key)
 void roster_commit_sent(struct world *world, int group, int key, int64_t offset)
 {
     struct commit_note *note = &register_find(world, group, key)->commits[offset];
-    if (note->sent == UINT64_MAX) /* else it is sent again */
-        note->sent = world->moment;
+    if (note->sent != UINT64_MAX)
+        return; /* it is sent again */
+    note->sent = world->moment;
+    note->sent_ms = clock_wall_ms(world->sim.doors.clock);
+}
+
+static void resolve(const struct world *world, struct commit_note *note)
+{
+    if (note->resolved)
+        return;
+    note->resolved = world->moment;
+    note->resolved_ms = clock_wall_ms(world->sim.doors.clock);
 }
 
 void roster_committed(
@@ -371,8 +398,7 @@ void roster_committed(
         note->outcome = outcome;
     if (outcome == COMMIT_PENDING)
         return;
-    if (!note->resolved)
-        note->resolved = world->moment;
+    resolve(world, note);
     if (outcome == COMMIT_DONE)
         ledger_durable(world, note->sent);
 }
@@ -380,12 +406,13 @@ void roster_committed(
 void roster_commit_placed(struct world *world, int group, int key, int64_t offset)
 {
     struct commit_note *note = &register_find(world, group, key)->commits[offset];
-    if (!note->placed)
-        note->placed = world->moment;
+    if (note->placed)
+        return;
+    note->placed = world->moment;
+    note->placed_ms = clock_wall_ms(world->sim.doors.clock);
 }
 
-/* Is commit `a` overwritten for certain when a fetch is sent at `sent`? By which? */
-static size_t overwritten(const struct register_of *reg, size_t a, uint64_t sent)
+size_t roster_overwritten(const struct register_of *reg, size_t a, uint64_t sent)
 {
     const struct commit_note *old = reg->count ? &reg->commits[a] : NULL;
     for (size_t b = 1; b < reg->count; b++) {
@@ -402,14 +429,30 @@ static size_t overwritten(const struct register_of *reg, size_t a, uint64_t sent
  * overwritten all of those. */
 static size_t none_overwritten(const struct register_of *reg, uint64_t sent)
 {
-    size_t by = overwritten(reg, 0, sent);
+    size_t by = roster_overwritten(reg, 0, sent);
     for (size_t i = reg->count; by && i-- > 1;) {
         const struct commit_note *note = &reg->commits[i];
         if (note->erases && note->outcome != COMMIT_REFUSED && note->sent != UINT64_MAX &&
-            !overwritten(reg, i, sent))
+            !roster_overwritten(reg, i, sent))
             by = 0;
     }
     return by;
+}
+
+bool roster_may_be_none(struct world *world, int group, int key, uint64_t sent)
+{
+    return none_overwritten(register_find(world, group, key), sent) == 0 ||
+           roster_time_takes(world, group, key, sent, false);
+}
+
+/* Nothing that has surely taken effect comes back. */
+static void none_told(struct world *world, struct register_of *reg, uint64_t sent)
+{
+    for (size_t i = reg->count; i-- > 1;) {
+        struct commit_note *note = &reg->commits[i];
+        if (note->outcome == COMMIT_DONE && note->resolved < sent && !note->left)
+            note->left = world->moment;
+    }
 }
 
 void roster_fetched(struct world *world, int group, int key, int64_t offset, uint64_t sent)
@@ -419,14 +462,17 @@ void roster_fetched(struct world *world, int group, int key, int64_t offset, uin
     if (offset == 0 || (told && (told >= reg->count || reg->commits[told].erases)))
         world_fail(world, "%s: key %d: offset %" PRId64 " was never committed",
             roster_group_name(group), key, offset);
-    size_t by = told ? overwritten(reg, told, sent) : none_overwritten(reg, sent);
-    if (by)
+    size_t by = told ? roster_overwritten(reg, told, sent) : none_overwritten(reg, sent);
+    bool expired = !told && by && roster_time_takes(world, group, key, sent, true);
+    world->totals->offsets_expired += expired && reg->told;
+    if (by && !expired)
         world_fail(world, "%s: key %d: offset %" PRId64 " is told, but %zu was committed after it",
             roster_group_name(group), key, offset, by);
     world->totals->offset_fetches++;
     if (reg->told && reg->told != told && reg->told_moment < sent)
         reg->commits[reg->told].left = world->moment;
     if (!told) {
+        none_told(world, reg, sent);
         if (reg->told_moment < sent)
             reg->told = 0;
         return;
@@ -444,9 +490,9 @@ void roster_fetched(struct world *world, int group, int key, int64_t offset, uin
     /* It has taken effect, and that is durable: as good as acknowledged. */
     if (note->outcome == COMMIT_PENDING || note->outcome == COMMIT_UNKNOWN) {
         note->outcome = COMMIT_DONE;
-        if (!note->resolved)
-            note->resolved = world->moment;
+        resolve(world, note);
     }
+    roster_time_spares(world, group, key, note);
 }
 
 /* ---- producers ---- */

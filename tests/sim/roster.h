@@ -15,6 +15,10 @@
  *     transaction holds whose commit
  *     nobody asked for; what was told and then not any more never comes back. Commits may overtake
  *     each other, so "later" means sent after the other had been answered.
+ *   - time (roster_time.c) takes an offset only when it is over, counted as the offset or the
+ * broker says, from no earlier than the commit or the last sign of a member; not while a member
+ * reads the topic, nor while a transaction holds an offset of the partition. What it took is never
+ *     told again. In the end everything goes that is old, and every group without offsets.
  *   - of the instances of a transactional producer only the newest that was told is served
  */
 #ifndef TESTS_SIM_ROSTER_H
@@ -66,6 +70,11 @@ struct commit_note {
     uint64_t resolved; /* moment when it had taken effect or never would; 0: pending */
     uint64_t placed;   /* moment when its place among the others was fixed, if that was before */
     uint64_t left;     /* moment when another was told after it; 0: never */
+    /* wall time */
+    int64_t sent_ms, resolved_ms, placed_ms;
+    int64_t keep_ms; /* for so long, as it said itself; -1: it did not */
+    bool ending;     /* its transaction was asked to end */
+    bool robbed;     /* what it would replace was told to be gone before that */
 };
 
 /* Committed offsets are numbered 1, 2, ...: the number is the offset. */
@@ -90,9 +99,13 @@ struct roster_group {
     struct register_of registers[ROSTER_KEYS];
     struct seat seats[ROSTER_SEATS];
     int64_t closed_ns; /* until then all its members stay away */
-    uint32_t deletes;  /* of the whole group, asked for */
+    uint32_t deletes;  /* of the whole group, asked for or (by time) seen */
     bool deleting;     /* ... and it is not known what became of that */
     int64_t joined_ns; /* when somebody last heard of a join, or of an epoch that is new */
+    uint64_t anew;     /* moment when it was seen that time took the group before */
+    int64_t seen_ms;   /* wall time when somebody was surely in, the last time */
+    int64_t lapsed_ms; /* what was sent before that may have been without members for long since */
+    bool choosy;       /* a member may not read all topics, or the time counts from the commit */
     /* KIP-848 */
     int32_t epoch; /* the greatest that was told */
     struct {
@@ -109,6 +122,8 @@ struct roster {
         uint64_t hash, known, life;
     } gone[ROSTER_GONE];
     size_t gone_count;
+    int64_t retention_ms; /* of offsets; 0: time takes nothing */
+    int64_t emptied_ms;   /* wall time: since then all groups are surely empty; 0: they are not */
     struct {
         int64_t id;
         int16_t epoch;
@@ -184,6 +199,33 @@ int64_t roster_erase(struct world *world, int group, int key);
 void roster_commit_placed(struct world *world, int group, int key, int64_t offset);
 /* offset -1: none was told. */
 void roster_fetched(struct world *world, int group, int key, int64_t offset, uint64_t sent);
+
+/* May none be told of this key, as far as commits and time go? */
+bool roster_may_be_none(struct world *world, int group, int key, uint64_t sent);
+/* Has another commit, DONE at `sent`, surely taken the place of `a` (0: of none) by then? Which? */
+size_t roster_overwritten(const struct register_of *reg, size_t a, uint64_t sent);
+
+/* ---- time ---- */
+
+/* This commit is to be kept for so long only (OffsetCommit 2-4). */
+void roster_commit_keeps(struct world *world, int group, int key, int64_t offset, int64_t keep_ms);
+/* Its transaction is asked to end; has ended so. Fails if time took meanwhile what it held. */
+void roster_commit_ending(struct world *world, int group, int key, int64_t offset);
+void roster_commit_ended(struct world *world, int group, int key, int64_t offset);
+/* The wall clock is set forward. */
+void roster_jump(struct world *world, int64_t by_ms);
+/* Somebody is surely in this group. */
+void roster_seen(struct world *world, int group);
+bool roster_is_occupied(const struct world *world, int group);
+/* May this group be gone by now, or another in its place, since it had neither members nor offsets?
+ */
+bool roster_may_vanish(struct world *world, int group);
+/* It was so. */
+void roster_vanished(struct world *world, int group);
+/* May time have taken what was committed? Asked because none was told (`told`), or in thought. */
+bool roster_time_takes(struct world *world, int group, int key, uint64_t sent, bool told);
+/* This one was told: fails if time must have taken it. */
+void roster_time_spares(struct world *world, int group, int key, const struct commit_note *note);
 
 /* InitProducerId's answer. */
 void roster_producer(struct world *world, int producer, int64_t id, int16_t epoch);

@@ -44,6 +44,8 @@ struct follower {
     uint32_t target;  /* that it was assigned */
     int64_t give_up_ns, heartbeat_ns;
     int64_t heard_ns; /* when a heartbeat was sent that was accepted */
+    int64_t sure_ns;  /* the same, of one that owed nothing: it is not fenced for what it holds */
+    int64_t reads_ms; /* wall time: since then it surely reads `topics`; INT64_MAX: it may not */
     struct spender spender;
     struct roster_claim past; /* as whom it commits late; id "": as nobody */
     uint32_t past_keys;
@@ -53,6 +55,8 @@ struct follower_call {
     struct call call; /* first */
     struct roster_claim claim;
     uint32_t keys;    /* that it held */
+    uint32_t topics;  /* that it told; 0: it did not */
+    int32_t most;     /* epoch of the group that was told by then */
     uint32_t deletes; /* of the group, asked for by then: the answer may be older than later ones */
     bool leaves;
 };
@@ -75,6 +79,8 @@ static void out(struct follower *f)
 {
     f->in = f->leaves = false;
     f->keys = f->target = 0;
+    f->reads_ms = INT64_MAX;
+    f->sure_ns = 0;
     f->past.id[0] = '\0';
     f->epoch = EPOCH_JOIN;
 }
@@ -94,7 +100,8 @@ static void refused(struct follower *f, const struct call *call, int16_t error)
     world_say(w, "    %s: %s", f->client.name, error_name(error));
     switch (error) {
     case KAFKA_ERROR_GROUP_ID_NOT_FOUND: /* it was deleted, or is a classic one by now */
-        if (!f->style.mixed && !w->roster.groups[f->style.group].deletes)
+        if (!f->style.mixed && !w->roster.groups[f->style.group].deletes &&
+            !roster_may_vanish(w, f->style.group))
             world_fail(w, "%s: its group is gone", f->client.name);
         out(f);
         break;
@@ -173,6 +180,8 @@ static void accepted(struct follower *f, const struct follower_call *call,
         go(f);
         return;
     }
+    if (!f->in && answer->member_epoch < call->most && roster_may_vanish(w, f->style.group))
+        roster_vanished(w, f->style.group);
     if (f->deletes != w->roster.groups[f->style.group].deletes)
         f->epoch_most = 0;
     f->deletes = call->deletes;
@@ -197,6 +206,10 @@ static void accepted(struct follower *f, const struct follower_call *call,
             keys_of(w, answer->assignment->topic_partitions,
                 answer->assignment->topic_partitions_count),
             known, late);
+    if (!answer->assignment && !(call->keys & ~f->target))
+        f->sure_ns = call->call.sent_ns;
+    if (call->topics == f->topics && f->reads_ms == INT64_MAX)
+        f->reads_ms = clock_wall_ms(w->sim.doors.clock);
 }
 
 static void beaten(struct client *client, struct call *base, void *body)
@@ -289,6 +302,7 @@ static void beat(struct follower *f)
     /* One that tells what it holds is not said twice: what is assigned by the answer to the first
      * is not in the second, which would give it up. Clients have one in flight, too. */
     bool repeatable = !full && !f->owned;
+    uint32_t topics = full || f->wants ? f->topics : 0;
     f->full = f->owned = f->wants = false;
     f->busy = true;
     f->heartbeat_ns = w->sim.now_ns + HEARTBEAT_MS * CLOCK_NS_PER_MS;
@@ -296,6 +310,8 @@ static void beat(struct follower *f)
     call->call.answered = beaten;
     call->claim = claim_of(f);
     call->keys = f->keys;
+    call->topics = topics;
+    call->most = w->roster.groups[f->style.group].epoch;
     call->deletes = w->roster.groups[f->style.group].deletes;
     call->leaves = f->leaves;
     client_send(
@@ -422,6 +438,7 @@ static void act(struct follower *f)
     } else if (!w->calm && world_chance(w, 1, 120)) {
         f->topics = 1 + (uint32_t)random_below(&w->random, (1u << ROSTER_TOPICS) - 1);
         f->wants = true;
+        f->reads_ms = INT64_MAX;
         w->totals->resubscribed++;
     } else if (!w->calm && world_chance(w, 1, f->style.guest ? 30 : 150)) {
         f->leaves = true;
@@ -458,6 +475,20 @@ static void destroy(struct client *client)
 {
     client_done(client);
     mem_free(follower_of(client));
+}
+
+int64_t sim_followers_read_since(const struct world *world, int group, int key)
+{
+    int64_t since_ms = INT64_MAX;
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        const struct follower *f = follower_of(client);
+        if (client->destroy == destroy && f->style.group == group && f->in && !f->leaves &&
+            f->topics & 1u << key / ROSTER_PARTITIONS && f->reads_ms < since_ms && f->sure_ns &&
+            f->sure_ns + f->style.session_ms * CLOCK_NS_PER_MS > world->sim.now_ns)
+            since_ms = f->reads_ms;
+    }
+    return since_ms;
 }
 
 const char *sim_followers_unsettled(

@@ -15,6 +15,7 @@
  * with exactly one of those who want it; no transaction is open
  *   2. it stays as it is, in the same generation, through a clean stop and a power cut: nobody
  * joins again, and the offsets are there
+ *   3. when nobody comes any more and its time is over, nothing is left of it: no offset, no group
  *
  * A failing run prints its seed and the end of its trace, and exits with 1; so does a seed of less
  * than EVENTS_MIN events (requests, answers, connections and lives that end), and from FOR_COUNTS
@@ -37,6 +38,9 @@ enum {
     STAY_MS = 8000,         /* longer than all */
     EVENTS_MIN = 1000,
     FOR_COUNTS = 150,
+    EMPTY_MS = 12000, /* then nobody is missed any more: a session, and a rebalance */
+    RETENTION_MS = 60000,
+    LOOK_MS = 1500, /* time enough to find what is too old */
     TOPICS_ASKED_VERSION = 12,
 };
 
@@ -226,6 +230,7 @@ static void members_create(struct world *w)
         { MIXED, .seat = 19, .mixed = true, .guest = true, .follows = true },
         { MIXED, .seat = 20, .mixed = true, .guest = true, .follows = true, .transactional = true },
     };
+    w->roster.groups[FOLLOWERS].choosy = w->roster.groups[MIXED].choosy = true;
     for (size_t i = 0; i < ARRAY_COUNT(styles); i++) {
         struct member_style style = styles[i];
         style.pace_ms = 100;
@@ -257,6 +262,7 @@ static void trouble(struct world *w, uint64_t rebalances)
     case 6: world_stop(w, world_chance(w, 1, 2)); break;
     case 7:
     case 8: world_draw_faults(w); break;
+    case 9: roster_jump(w, world_pick(w, 1000, RETENTION_MS)); break;
     default: break;
     }
 }
@@ -315,7 +321,36 @@ static void stay(struct world *w, const struct client *topics, const char *when)
         world_fail(w, "%s, and a group rebalances", when);
 }
 
-static void finish(struct world *w, const struct client *topics)
+static void look(struct world *w, struct client *janitor, bool gone)
+{
+    sim_janitor_look(janitor, gone);
+    for (int64_t ms = 0; !sim_janitor_has_looked(janitor); ms += SETTLE_STEP_MS) {
+        if (ms > SETTLE_MS)
+            world_fail(w, "nobody answers the janitor");
+        world_pass(w, SETTLE_STEP_MS);
+    }
+}
+
+/* Nobody comes any more. First what says its time itself is too old, or what was committed long
+ * before its group was empty would be if that counted; then all is. */
+static void vanish(struct world *w, struct client *janitor)
+{
+    if (world_chance(w, 1, 2))
+        roster_jump(w, RETENTION_MS);
+    w->quiet = true;
+    world_pass(w, EMPTY_MS);
+    w->roster.emptied_ms = clock_wall_ms(w->sim.doors.clock);
+    world_pass(w, 2 * LOOK_MS);
+    world_crash(w, world_chance(w, 1, 2));
+    world_pass(w, LOOK_MS);
+    look(w, janitor, false);
+    int64_t passed_ms = clock_wall_ms(w->sim.doors.clock) - w->roster.emptied_ms;
+    roster_jump(w, RETENTION_MS - passed_ms);
+    world_pass(w, LOOK_MS);
+    look(w, janitor, true);
+}
+
+static void finish(struct world *w, const struct client *topics, struct client *janitor)
 {
     world_say(w, "world: faults have ended");
     world_calm(w);
@@ -328,6 +363,7 @@ static void finish(struct world *w, const struct client *topics)
     sim_members_thin(w);
     world_crash(w, world_chance(w, 1, 2));
     settle(w, topics);
+    vanish(w, janitor);
     world_end(w, world_chance(w, 1, 2));
 }
 
@@ -337,21 +373,25 @@ static uint64_t events_of(const struct totals *t)
            t->recovery_crashes;
 }
 
+static const char *const options[] = { "offsets.retention.minutes=1",
+    "offsets.retention.check.interval.ms=500", NULL };
+
 static uint64_t run(void *context, uint64_t seed, uint64_t steps, bool verbose)
 {
     struct simulation *simulation = context;
     struct world *w = mem_zalloc(1, sizeof(*w));
     uint64_t before = events_of(&simulation->totals);
-    world_init(w, seed, verbose, &simulation->totals, (const char *[]){ NULL });
+    world_init(w, seed, verbose, &simulation->totals, options);
+    w->roster.retention_ms = RETENTION_MS;
     struct client *topics = topics_create(w);
     members_create(w);
-    (void)sim_janitor_create(w);
+    struct client *janitor = sim_janitor_create(w);
     for (uint64_t i = 0; i < steps; i++) {
         uint64_t rebalances = w->totals->rebalances;
         world_step(w);
         trouble(w, rebalances);
     }
-    finish(w, topics);
+    finish(w, topics, janitor);
     uint64_t trace = sim_trace_hash(&w->sim), events = events_of(&simulation->totals) - before;
     if (events < EVENTS_MIN)
         world_fail(w, "only %" PRIu64 " events", events);
@@ -385,6 +425,11 @@ static int tables(const void *context, bool must)
         { "... not: they had members", t->deletions_refused },
         { "offsets deleted", t->offsets_deleted },
         { "... not: they are wanted", t->offsets_spared },
+        { "offsets expired", t->offsets_expired },
+        { "... not: they are read", t->offsets_read },
+        { "... not: transactions wait", t->offsets_waited },
+        { "groups vanished", t->groups_vanished },
+        { "... in the end", t->groups_ended },
         { "joins that the broker leads", t->led_by_broker },
         { "... of groups that were classic", t->upgrades },
         { "joins of groups that were not", t->downgrades },

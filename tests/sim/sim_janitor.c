@@ -6,6 +6,10 @@
  * keeps asking, and what it is told when a member is still there is that. Offsets it deletes at any
  * time: those of a topic that a member is subscribed to must stay. A deletion is a commit of
  * nothing, for the oracle; an answer that got lost leaves it open, as with a commit.
+ *
+ * Some it closes and does not delete: it sets the clock forward until time has taken offsets, and
+ * perhaps the group, and asks what is left. In the end, when nobody is in any group, it looks for
+ * all that time has left (sim_janitor_look).
  */
 #include <inttypes.h>
 
@@ -18,12 +22,16 @@ enum {
     PACE_MS = 400,
     CLOSED_MS_MIN = 2000,
     CLOSED_MS_MAX = 12000, /* some leave, others must be missed first */
+    JUMP_MS_MIN = 20000,
+    JUMP_MS_MAX = 90000,
 };
 
 struct janitor {
     struct client client; /* first */
     bool busy;
-    int closed; /* a group; -1: none */
+    int closed;       /* a group; -1: none */
+    bool waits;       /* ... and it is left to time */
+    bool looks, gone; /* as sim_janitor_look says */
 };
 
 struct janitor_call {
@@ -197,8 +205,19 @@ static void close_group(struct janitor *janitor, int group)
     struct world *w = janitor->client.world;
     world_say(w, "janitor: %s is closed", roster_group_name(group));
     janitor->closed = group;
+    janitor->waits = group == ROSTER_SIMPLE || world_chance(w, 1, 2);
+    if (janitor->waits && world_chance(w, 1, 2))
+        roster_jump(w, world_pick(w, JUMP_MS_MIN, JUMP_MS_MAX));
     w->roster.groups[group].closed_ns =
         w->sim.now_ns + world_pick(w, CLOSED_MS_MIN, CLOSED_MS_MAX) * CLOCK_NS_PER_MS;
+}
+
+static void wait_for_time(struct janitor *janitor)
+{
+    struct world *w = janitor->client.world;
+    if (!roster_is_occupied(w, janitor->closed) && world_chance(w, 1, 6))
+        roster_jump(w, world_pick(w, JUMP_MS_MIN, JUMP_MS_MAX));
+    offsets_fetch(&janitor->client, janitor->closed);
 }
 
 static void act(struct janitor *janitor)
@@ -207,11 +226,13 @@ static void act(struct janitor *janitor)
     int group = (int)random_below(&w->random, ROSTER_GROUPS);
     if (janitor->closed >= 0 && !roster_is_closed(w, janitor->closed))
         janitor->closed = -1;
-    if (janitor->closed < 0 && group != ROSTER_SIMPLE && world_chance(w, 1, 25))
+    if (janitor->closed < 0 && world_chance(w, 1, 25))
         close_group(janitor, group);
     if (janitor->closed >= 0 && world_chance(w, 1, 2))
         group = janitor->closed;
-    if (group == janitor->closed ? world_chance(w, 1, 2) : world_chance(w, 1, 12))
+    if (group == janitor->closed && janitor->waits)
+        wait_for_time(janitor);
+    else if (group == janitor->closed ? world_chance(w, 1, 2) : world_chance(w, 1, 12))
         delete_group(janitor, group);
     else if (world_chance(w, 1, 4))
         delete_offsets(janitor, group);
@@ -219,11 +240,53 @@ static void act(struct janitor *janitor)
         offsets_fetch(&janitor->client, group);
 }
 
+/* ---- in the end ---- */
+
+static void listed(struct client *client, struct call *call, void *body)
+{
+    struct janitor *janitor = janitor_of(client);
+    const struct list_groups_response *answer = body;
+    if (answer && answer->error_code)
+        world_fail(client->world, "janitor: ListGroups: %s", error_name(answer->error_code));
+    if (answer && janitor->gone && answer->groups_count)
+        world_fail(client->world, "janitor: nobody is left, and there are %" PRId32 " groups",
+            answer->groups_count);
+    if (answer && !janitor->gone)
+        client->world->totals->groups_ended += (uint64_t)answer->groups_count;
+    janitor->looks &= !answer;
+    mem_free(call);
+}
+
+static void look(struct janitor *janitor)
+{
+    struct list_groups_request request;
+    struct call *call = mem_zalloc(1, sizeof(*call));
+    for (int group = 0; group < ROSTER_GROUPS; group++)
+        offsets_fetch(&janitor->client, group);
+    call->answered = listed;
+    codec_defaults(&list_groups_request_message, &request);
+    client_send(&janitor->client, call, API_LIST_GROUPS,
+        client_version(&janitor->client, API_LIST_GROUPS, 0), &request, false);
+}
+
+void sim_janitor_look(struct client *client, bool gone)
+{
+    janitor_of(client)->looks = true;
+    janitor_of(client)->gone = gone;
+}
+
+bool sim_janitor_has_looked(const struct client *client)
+{
+    return !container_of_const(client, struct janitor, client)->looks;
+}
+
 static void step(struct client *client)
 {
     struct janitor *janitor = janitor_of(client);
     struct world *w = client->world;
     client_again(client, PACE_MS);
+    if (janitor->looks && !client->call_count && client_connect(client))
+        look(janitor);
     client->may_be_closed = w->calm; /* it is silent then */
     if (!w->calm && !w->quiet && !janitor->busy && roster_ready(w) && client_connect(client))
         act(janitor);

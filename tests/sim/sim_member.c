@@ -66,6 +66,7 @@ struct sim_member {
     int64_t busy_ns;      /* until then it only heartbeats, though all join again (KIP-62) */
     bool decided, dead;   /* faults have ended; it is dead for good */
     uint64_t in_moment;   /* when it was told its part */
+    int64_t in_ms;        /* the same in wall time */
     bool led;             /* by the broker, when it joined */
     int32_t generation_most;
     uint32_t deletes; /* of its group, when it was told that */
@@ -142,11 +143,20 @@ static void forget_id(struct sim_member *member)
     member->heard_ns = 0;
 }
 
+/* Its session has not ended, and it has not asked to leave. */
+static bool is_surely_in(const struct sim_member *member)
+{
+    int64_t session_ns = member->style.session_ms * CLOCK_NS_PER_MS;
+    return member->heard_ns && member->heard_ns + session_ns > member->client.world->sim.now_ns;
+}
+
 /* Accepted: the session counts from there at the earliest. */
 static void heard(struct sim_member *member, const struct call *call)
 {
     if (call->sent_ns > member->heard_ns)
         member->heard_ns = call->sent_ns;
+    if (member->stage == IN && !member->style.doubled && is_surely_in(member))
+        roster_seen(member->client.world, member->style.group);
 }
 
 /* What it held is somebody else's. */
@@ -167,7 +177,8 @@ static void refused(
     case KAFKA_ERROR_GROUP_ID_NOT_FOUND: /* of a commit, when it was deleted */
     case KAFKA_ERROR_UNKNOWN_MEMBER_ID:
         if (error == KAFKA_ERROR_GROUP_ID_NOT_FOUND &&
-            !w->roster.groups[member->style.group].deletes)
+            !w->roster.groups[member->style.group].deletes &&
+            !roster_may_vanish(w, member->style.group))
             world_fail(w, "%s: its group is gone", member->client.name);
         if (member->heard_ns && !member->style.doubled &&
             member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > w->sim.now_ns)
@@ -266,13 +277,6 @@ static void keep_members(struct sim_member *member, const struct join_group_resp
 
 static void destroy(struct client *client);
 
-/* Its session has not ended, and it has not asked to leave. */
-static bool is_surely_in(const struct sim_member *member)
-{
-    int64_t session_ns = member->style.session_ms * CLOCK_NS_PER_MS;
-    return member->heard_ns && member->heard_ns + session_ns > member->client.world->sim.now_ns;
-}
-
 bool sim_group_has_elder(const struct world *world, int group, int32_t generation)
 {
     list_foreach (node, &world->clients) {
@@ -296,6 +300,20 @@ bool sim_group_wants(const struct world *world, int group, int key, uint64_t sen
             return true;
     }
     return false;
+}
+
+int64_t sim_members_read_since(const struct world *world, int group, int key)
+{
+    int64_t since_ms = INT64_MAX;
+    list_foreach (node, &world->clients) {
+        struct client *client = list_entry(node, struct client, link);
+        const struct sim_member *member = member_of(client);
+        if (client->destroy == destroy && member->style.group == group && member->stage == IN &&
+            !member->style.doubled && member->topics & 1u << key / ROSTER_PARTITIONS &&
+            member->in_ms < since_ms && is_surely_in(member))
+            since_ms = member->in_ms;
+    }
+    return since_ms;
 }
 
 void sim_group_given(struct world *world, int group, int seat, uint32_t keys, const char *name)
@@ -453,6 +471,7 @@ static void keep_assignment(
     member->keys = keys;
     member->held_since = call->claim.generation;
     member->in_moment = w->moment;
+    member->in_ms = clock_wall_ms(w->sim.doors.clock);
     member->stage = revoked ? OUT : IN; /* what it let go of is for somebody else: again */
     w->totals->revoked += revoked != 0;
     member->heartbeat_ns = w->sim.now_ns;
@@ -677,6 +696,7 @@ static bool wants_to_join_again(struct sim_member *member)
     if (member->style.unsteady && !member->style.fixed && !w->calm && world_chance(w, 1, 120)) {
         uint32_t all = (1u << ROSTER_TOPICS) - 1;
         member->topics = 1 + (uint32_t)random_below(&w->random, all);
+        w->roster.groups[member->style.group].choosy = true;
         w->totals->resubscribed++;
         return true;
     }
@@ -709,7 +729,8 @@ static void act_simple(struct sim_member *member)
 {
     if (member->client.call_count >= CALLS_MAX)
         return;
-    if (world_chance(member->client.world, 1, 2))
+    if (world_chance(member->client.world, 1, 2) &&
+        !roster_is_closed(member->client.world, member->style.group))
         commit(member);
     else
         offsets_fetch(&member->client, member->style.group);

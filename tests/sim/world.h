@@ -41,6 +41,7 @@ struct totals {
         unreleased, revoked, resubscribed;
     uint64_t groups_deleted, deletions_refused, offsets_deleted, offsets_spared, upgrades,
         downgrades, led_by_broker, late_commits, late_beats;
+    uint64_t offsets_expired, offsets_read, offsets_waited, groups_vanished, groups_ended;
     uint64_t deals_committed, deals_aborted, deals_fenced, deals_unsure, zombies, members_refused,
         offsets_unstable;
     /* topics */
