@@ -34,6 +34,7 @@ SHARES = "broker/shares.c"
 SHARE_FETCH = "broker/handle_share_fetch.c"
 SHARE_ACK = "broker/handle_share_acknowledge.c"
 COORDINATOR = "broker/coordinator.c"
+EXPIRY = "broker/expiry.c"
 
 # name: (file, what is there, what is there instead); the first place of the text counts.
 MUTANTS = {
@@ -159,6 +160,39 @@ void handle_delete_groups"""),
                 bytes_text(group->id), &topic->id, row->partition_index);
 """, ""),
     "wanted_offset_is_deleted": (DELETION, "        } else if (wanted) {", "        } else if (wanted && !topic) {"),
+    "time_takes_what_is_read": (EXPIRY, "        topic->subscribed = true;\n", "        (void)topic;\n"),
+    "time_takes_what_a_transaction_waits_for": (
+        EXPIRY, "        candidate->stays = true;\n", "        (void)candidate;\n"),
+    "time_takes_a_group_with_members": (
+        EXPIRY, "    return group->operations->is_empty(group) && group_next_deadline(group) == INT64_MAX;",
+        "    return group != NULL;"),
+    "time_takes_a_group_with_offsets": (EXPIRY, "    if (whole && !look->kept && ", "    if (whole && "),
+    "time_takes_nothing": (EXPIRY, "    if (look->retention == GROUP_KEEPS_OFFSETS)\n", "    if (look)\n"),
+    "time_takes_no_group": (EXPIRY, "    if (whole && !look->kept && ", "    if (whole && !look && "),
+    "time_is_in_too_much_of_a_hurry": (
+        EXPIRY, "offsets_retention_minutes * 60000;", "offsets_retention_minutes * 30000;"),
+    "time_counts_from_the_commit": (EXPIRY, "look->retention == GROUP_OFFSETS_BY_STATE && ", "false && "),
+    "an_offsets_own_time_does_not_count": (EXPIRY, "    if (offset->expire_ms)\n", "    if (offset->expire_ms < 0)\n"),
+    "an_offsets_own_time_is_forgotten": (
+        COORDINATOR, "expires ? (int64_t)le_get64(value.data + OFFSET_VALUE_SIZE) : 0", "0"),
+    "how_long_a_group_is_empty_is_forgotten": (CLASSIC, "    group->base.state_since_ms = cursor_i64(&cursor);\n",
+                                               "    (void)cursor_i64(&cursor);\n"),
+    "a_group_is_empty_since_the_start": (
+        CLASSIC, "    group->base.state_since_ms = cursor_i64(&cursor);\n",
+        "    group->base.state_since_ms = cursor_i64(&cursor) + 15000;\n"),
+    "time_takes_a_group_and_leaves_its_offsets": (
+        EXPIRY, """    if (whole && !look->kept && !look->waited_for && is_deserted(look->group)) {
+        coordinator_delete_group(coordinator, unit, look->group);
+""", """    if (whole && is_deserted(look->group)) {
+        (void)coordinator;
+        unit_put(unit, STORE_GROUP, bytes_text(look->group->id), (struct bytes){ 0 });
+"""),
+    "what_is_over_is_hidden_at_times": (OFFSETS, """    if (!there)
+        return true;
+    uint8_t *copy""", """    if (!there || (offset.expire_ms && request->version & 1 &&
+                   offset.expire_ms <= clock_wall_ms(request->broker->doors->clock)))
+        return true;
+    uint8_t *copy"""),
     "classic_member_is_not_called": (
         MIXED, "    if (member->epoch < group->epoch || member->state", "    if (member->state"),
     "classic_member_of_any_epoch": (MIXED, """    if (generation != member->epoch)
