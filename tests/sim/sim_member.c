@@ -853,7 +853,7 @@ static const char *group_unsettled(
             return "a member sleeps";
         if (member->stage != IN || member->busy_ns)
             return "a member is not in";
-        if (world->sim.now_ns - member->heard_ns > member->style.session_ms * CLOCK_NS_PER_MS)
+        if (!is_surely_in(member))             /* nor while it leaves, however early that is */
             return "a member is not heard of"; /* an answer stalls since before */
         if (generation >= 0 && member->generation != generation)
             return "members are of different generations";
