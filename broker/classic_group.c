@@ -948,9 +948,8 @@ static int16_t sync_check(struct classic_group *group, const struct classic_sync
     if ((sync->protocol_type.data &&
             (!group->protocol_type ||
                 !bytes_equal_text(sync->protocol_type, group->protocol_type))) ||
-        (sync->protocol_name.data &&
-            (!group->protocol_name ||
-                !bytes_equal_text(sync->protocol_name, group->protocol_name))))
+        (sync->protocol_name.data && group->protocol_name &&
+            !bytes_equal_text(sync->protocol_name, group->protocol_name)))
         return KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL;
     if (group->state == CLASSIC_PREPARING)
         return KAFKA_ERROR_REBALANCE_IN_PROGRESS;
@@ -1138,13 +1137,15 @@ void classic_group_adopt(struct classic_group *group, const struct classic_join 
     member_heard(member, now);
 }
 
-void classic_group_adopted(struct classic_group *group, int32_t generation, int64_t now)
+void classic_group_adopted(
+    struct classic_group *group, int32_t generation, bool rebalance, int64_t now)
 {
     const char *chosen = group->member_count ? protocol_choose(group) : NULL;
     group->generation = generation;
     text_set(&group->protocol_name, chosen ? mem_strdup(chosen) : NULL);
     group->state = CLASSIC_STABLE;
-    rebalance_begin(group, now);
+    if (rebalance)
+        rebalance_begin(group, now);
 }
 
 /* ---- the durable form ----

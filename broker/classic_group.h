@@ -164,8 +164,9 @@ void classic_group_release(struct classic_group *group);
 /* A member of a group of another kind, which this one takes the place of; `join` as it said it. */
 void classic_group_adopt(struct classic_group *group, const struct classic_join *join,
     struct bytes assignment, int64_t now);
-/* All are here: they rebalance, on from this generation. */
-void classic_group_adopted(struct classic_group *group, int32_t generation, int64_t now);
+/* All are here: they go on from this generation, or rebalance. */
+void classic_group_adopted(
+    struct classic_group *group, int32_t generation, bool rebalance, int64_t now);
 
 /* ---- the durable row, read without a group (internal_topics.c) ---- */
 

@@ -303,6 +303,11 @@ static bool topics_refresh(struct consumer_group *group, bool subscriptions_chan
     return true;
 }
 
+void consumer_group_know_topics(struct consumer_group *group)
+{
+    (void)topics_refresh(group, true);
+}
+
 static void epoch_bump(struct consumer_group *group)
 {
     group->epoch++;
@@ -521,6 +526,7 @@ static bool is_to_settle(const struct consumer_group *group)
 int16_t consumer_group_take_out(struct consumer_member *member, int64_t now)
 {
     struct consumer_group *group = member->group;
+    group->replaced = false;
     consumer_group_remove(member);
     /* The classic group that takes its place goes on from this epoch. */
     return is_to_settle(group) ? KAFKA_ERROR_NONE

@@ -53,7 +53,8 @@ struct consumer_settings {
     size_t members_max;
     const char *const *assignors; /* names; the first is the one if nobody says */
     size_t assignor_count;
-    bool downgrade; /* may become classic while it runs */
+    bool downgrade;       /* may become classic while it runs */
+    bool classic_refused; /* classic members may not come */
 };
 
 struct consumer_effects {
@@ -121,6 +122,7 @@ struct consumer_group {
     int64_t assigned_at;     /* when the newest assignment was made */
     bool assigned_once;      /* in this life */
     bool changed;            /* since it was saved, without its members */
+    bool replaced;           /* its last consumer, by a classic member of its name: all stay put */
     const struct consumer_effects *effects;
 };
 
@@ -170,7 +172,7 @@ bool consumer_group_can_take(const struct classic_group *classic, size_t members
 void consumer_group_from_classic(
     struct consumer_group *group, struct classic_group *classic, int64_t now);
 /* Fills an empty classic group with the classic members of a group that has no other. They
- * rebalance. */
+ * rebalance, unless the last consumer was replaced by one of them and all have what they are to. */
 void consumer_group_to_classic(
     struct consumer_group *group, struct classic_group *classic, int64_t now);
 
@@ -189,6 +191,8 @@ void consumer_member_heard(struct consumer_member *member, int64_t now);
  * it is time, the member one step nearer to it; and everything kept. Returns a Kafka error. */
 int16_t consumer_group_follow(struct consumer_group *group, struct consumer_member *member,
     bool bump, bool subscription_changed, const struct partition_set *owned, int64_t now);
+/* Looks at the topics that its members want, as what it was made with. */
+void consumer_group_know_topics(struct consumer_group *group);
 /* The member is gone, and the group goes on without it. Returns a Kafka error. */
 int16_t consumer_group_take_out(struct consumer_member *member, int64_t now);
 /* Could it get more now that waits for what others had? */

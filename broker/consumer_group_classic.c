@@ -109,6 +109,8 @@ static int16_t join_check(const struct consumer_group *group, const struct class
         size += sizeof(struct classic_protocol) + join->protocols[i].name.len +
                 2 * join->protocols[i].metadata.len;
     bool known = join->member_id.len && consumer_group_member(group, join->member_id);
+    if (settings.classic_refused)
+        return KAFKA_ERROR_INCONSISTENT_GROUP_PROTOCOL;
     if (join->session_timeout_ms < settings.classic_session_min_ms ||
         join->session_timeout_ms > settings.classic_session_max_ms)
         return KAFKA_ERROR_INVALID_SESSION_TIMEOUT;
@@ -198,6 +200,8 @@ static void join_with(struct consumer_group *group, const struct classic_join *j
         }
     }
     size_t members_before = group->member_count;
+    const struct consumer_member *instance = consumer_group_instance(group, join->instance_id);
+    bool replaces = instance && !instance->classic;
     struct consumer_member *member = join_member(group, join, id, &error);
     if (!member) {
         join_refuse(group, token, error, join->member_id);
@@ -210,6 +214,7 @@ static void join_with(struct consumer_group *group, const struct classic_join *j
     partition_set_done(&owned);
     consumer_member_heard(member, now);
     step_by(member, now);
+    group->replaced = replaces && strcmp(consumer_group_state_name(group), "Stable") == 0;
     if (error)
         join_refuse(group, token, error, bytes_text(member->id));
     else
@@ -434,6 +439,7 @@ void consumer_group_from_classic(
         take_over(group, from, classic->generation);
     }
     holdings_settle(group, classic);
+    consumer_group_know_topics(group);
     list_foreach (node, &group->members)
         consumer_member_heard(list_entry(node, struct consumer_member, link), now);
     classic_group_release(classic);
@@ -481,5 +487,5 @@ void consumer_group_to_classic(
 {
     list_foreach (node, &group->members)
         give_back(classic, list_entry(node, struct consumer_member, link), now);
-    classic_group_adopted(classic, group->epoch, now);
+    classic_group_adopted(classic, group->epoch, !group->replaced, now);
 }

@@ -433,6 +433,7 @@ void coordinator_consumer_settings(
         .assignors = (const char *const *)coordinator->assignors.items,
         .assignor_count = coordinator->assignors.count,
         .downgrade = config->group_consumer_downgrade,
+        .classic_refused = !config->group_consumer_upgrade && !config->group_consumer_downgrade,
     };
 }
 
