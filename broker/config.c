@@ -661,6 +661,11 @@ static void finish_groups(struct broker_config *config, struct config_report *re
             "group.consumer.heartbeat.interval.ms",
             config_given(config, "group.consumer.heartbeat.interval.ms").text,
             "must be less than group.consumer.session.timeout.ms");
+    if (config->group_share_max_share_sessions < config->group_share_max_size)
+        config_error(report, config_given(config, "group.share.max.share.sessions").where,
+            "group.share.max.share.sessions",
+            config_given(config, "group.share.max.share.sessions").text,
+            "must be greater than or equal to group.share.max.size");
     text_list_split(&assignors, given.text ? given.text : "");
     for (size_t i = 0; i < assignors.count; i++)
         if (!assignor_find(bytes_text(assignors.items[i])))

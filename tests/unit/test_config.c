@@ -245,6 +245,9 @@ TEST(config, groups_of_consumers_have_bounds_and_assignors_that_are_there)
                  "group.consumer.session.timeout.ms=5000\n",
         "default: group.consumer.heartbeat.interval.ms=5000: must be less than "
         "group.consumer.session.timeout.ms");
+    expect_error("group.share.max.share.sessions=199",
+        "f:1: group.share.max.share.sessions=199: must be greater than or equal to "
+        "group.share.max.size");
     expect_error("group.consumer.assignors=uniform,sticky",
         "f:1: group.consumer.assignors=uniform,sticky: there is no assignor sticky, only uniform "
         "and range");
