@@ -210,6 +210,7 @@ static struct storage_config storage_settings(const struct broker_config *config
     settings.interval_bytes = (uint64_t)config->durability_interval_bytes;
     settings.retention_check_ms = config->retention_check_ms;
     settings.producer_expire_ms = config->producer_id_expiration_ms;
+    settings.producer_check_ms = config->producer_id_check_ms;
     settings.transactions_max = (uint32_t)config->transactions_max;
     settings.cleaner = broker_cleaner(config);
     if (config->disk_free_min_bytes >= 0)

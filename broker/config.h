@@ -118,7 +118,7 @@ struct broker_config {
     /* clients */
     int64_t fetch_max_bytes;
     int32_t fetch_sessions_max;
-    int64_t producer_id_expiration_ms;
+    int64_t producer_id_expiration_ms, producer_id_check_ms;
     int32_t transaction_max_timeout_ms;
     bool transaction_partition_verification;
     int32_t transactional_id_expiration_ms;

@@ -510,8 +510,8 @@ static const struct config_key keys[] = {
         "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder",
         "A Java class that names clients can't be loaded here."),
     READ("process.roles", LIST, NULL, "Must contain broker; a controller alone is refused."),
-    UNUSED_NUMBER(
-        "producer.id.expiration.check.interval.ms", INT, "600000", 1, INT32_MAX, WHY_OFFSETS),
+    NUMBER("producer.id.expiration.check.interval.ms", INT, "600000", 1, INT32_MAX, INT64,
+        producer_id_check_ms, "How often producers are looked for that nobody uses any more."),
     NUMBER("producer.id.expiration.ms", INT, "86400000", 1, INT32_MAX, INT64,
         producer_id_expiration_ms,
         "Idle time after which the sequence state of an idempotent producer is forgotten."),

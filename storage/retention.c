@@ -87,6 +87,12 @@ void retention_step(struct storage *storage)
     }
 }
 
+static void arm(struct storage *storage, struct timer *timer, int64_t after_ms)
+{
+    timer_set(storage->doors->timers, timer,
+        clock_after_ms(clock_monotonic_ns(storage->doors->clock), after_ms));
+}
+
 static void timer_fired(struct timer *timer)
 {
     struct storage *storage = container_of(timer, struct storage, retention.timer);
@@ -94,25 +100,32 @@ static void timer_fired(struct timer *timer)
         storage->retention.running = true;
         storage->retention.after = 0;
     }
-    producer_table_expire(&storage->producers, clock_wall_ms(storage->doors->clock));
-    retention_start_timer(storage);
+    arm(storage, timer, storage->config.retention_check_ms);
     retention_step(storage);
 }
 
-void retention_start_timer(struct storage *storage)
+static void producer_timer_fired(struct timer *timer)
 {
-    timer_set(storage->doors->timers, &storage->retention.timer,
-        clock_after_ms(
-            clock_monotonic_ns(storage->doors->clock), storage->config.retention_check_ms));
+    struct storage *storage = container_of(timer, struct storage, retention.producer_timer);
+    producer_table_expire(&storage->producers, clock_wall_ms(storage->doors->clock));
+    arm(storage, timer, storage->config.producer_check_ms);
+}
+
+void retention_start_timers(struct storage *storage)
+{
+    arm(storage, &storage->retention.timer, storage->config.retention_check_ms);
+    arm(storage, &storage->retention.producer_timer, storage->config.producer_check_ms);
 }
 
 void retention_init(struct storage *storage)
 {
     storage->retention.timer.fire = timer_fired;
+    storage->retention.producer_timer.fire = producer_timer_fired;
 }
 
 void retention_done(struct storage *storage)
 {
     timer_cancel(storage->doors->timers, &storage->retention.timer);
+    timer_cancel(storage->doors->timers, &storage->retention.producer_timer);
     unit_done(&storage->retention.unit);
 }

@@ -1,9 +1,11 @@
 /*
- * retention.h - old segments go, by age and by size of their log. Inside storage/ only.
+ * retention.h - old segments go, by age and by size of their log; and producers that nobody uses.
+ * Inside storage/ only.
  *
  * A timer looks at every log whose cleanup.policy says delete. What is too old (all of the
  * segment's records, by its largest timestamp) or too much is given up by raising the log's start
- * offset in a unit; once that is durable the files are removed (removal.h).
+ * offset in a unit; once that is durable the files are removed (removal.h). Another timer looks for
+ * producers (producers.h).
  */
 #ifndef STORAGE_RETENTION_H
 #define STORAGE_RETENTION_H
@@ -16,7 +18,7 @@
 enum { RETENTION_PUTS_MAX = 256 }; /* logs in one unit */
 
 struct retention {
-    struct timer timer;
+    struct timer timer, producer_timer;
     struct unit unit;
     bool committed; /* the unit is on its way */
     bool running;   /* logs behind `after` are still to be looked at */
@@ -25,7 +27,7 @@ struct retention {
 
 void retention_init(struct storage *storage);
 void retention_done(struct storage *storage);
-void retention_start_timer(struct storage *storage);
+void retention_start_timers(struct storage *storage);
 /* Goes on with a pass that waited. */
 void retention_step(struct storage *storage);
 

@@ -38,6 +38,7 @@ struct storage_config storage_config_default(void)
         .index_bytes_max = 32 << 20,
         .producers_max = 65536,
         .producer_expire_ms = INT64_C(86400000),
+        .producer_check_ms = 600000,
         .transactions_max = 262144,
         .cleaner = { .enable = true, .backoff_ms = 15000, .dedupe_bytes = 32 << 20 },
         .defaults = topic_config_default(),
@@ -263,7 +264,7 @@ int storage_open(struct storage **ret_storage, const struct storage_config *conf
         return status;
     }
     checkpoint_start_timer(storage);
-    retention_start_timer(storage);
+    retention_start_timers(storage);
     compaction_start_timer(storage);
     *ret_storage = storage;
     return 0;

@@ -58,6 +58,7 @@ struct storage_config {
     uint64_t checkpoint_bytes;  /* of write-ahead log between checkpoints; default 64 MiB */
     uint32_t producers_max;     /* idempotent producers times logs; default 65,536 */
     int64_t producer_expire_ms; /* producer.id.expiration.ms; default one day */
+    int64_t producer_check_ms;  /* producer.id.expiration.check.interval.ms; default 600,000 */
     uint32_t transactions_max;  /* open or aborted, over all logs; default 262,144 (8 MiB) */
     struct cleaner_config cleaner;
     struct topic_config

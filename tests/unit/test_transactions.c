@@ -351,7 +351,7 @@ TEST(transactions, have_a_limit_and_their_producers_are_not_forgotten)
     world.test.config.transactions_max = 3;
     world.test.config.producers_max = 2;
     world.test.config.producer_expire_ms = 1000;
-    world.test.config.retention_check_ms = 500;
+    world.test.config.producer_check_ms = 500;
     storage_test_open(&world.test);
     world.log = storage_test_create(&world.test, "t", 2, "retention.ms", "-1")->logs[0];
     data(&world, 1, 1); /* 0 */
