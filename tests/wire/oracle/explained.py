@@ -47,6 +47,9 @@ RULES = [
          "next look for expired offsets, and the member must ask for another id.",
          "DescribeGroups JoinGroup", r".*\.(Error(Code|Message)|GroupState|GenerationId|Protocol(Type|Name)|Leader|"
          r"Members#)", scenario="who_is_to_come_back"),
+    Rule("A classic member of a group of consumers is told to join again as soon as the group has a new epoch; Kafka "
+         "waits for an assignment, which nobody makes if all members are classic and the policy forbids to downgrade.",
+         "Heartbeat", r"\.ErrorCode", 0, 27, scenario="classic_to_a_consumer_group-upgrade"),
     Rule("An API that Millrace does not serve is not in ApiVersions; broker/APIS.md lists them.",
          "ApiVersions", r"\.ApiKeys\[\d+\]", "(present)", "(absent)"),
     Rule("durability is a key of Millrace's own.",

@@ -30,7 +30,7 @@ import sides  # noqa: E402
 
 FAMILIES = ["basics", "topics", "records", "offsets", "groups", "rebalances", "consumer_groups", "configs",
             "admin", "edges", "transactions", "zombies", "hanging", "timeouts", "shares", "consumers_more",
-            "retention"]
+            "retention", "idle", "waiting", "policies"]
 KAFKA_START_S = 120
 KAFKA_SETTLES_S = 8
 JAVA = ["nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -43,8 +43,15 @@ SMALL_GROUPS = {"group.share.min.record.lock.duration.ms": 1000, "group.share.mi
                 "group.consumer.min.session.timeout.ms": 1500, "group.consumer.min.heartbeat.interval.ms": 1000,
                 "group.consumer.max.size": 4}
 # ... of a family that has brokers of its own.
-FAMILY_SETTINGS = {"retention": {"offsets.retention.check.interval.ms": 300}, "shares": SMALL_GROUPS,
-                   "consumers_more": SMALL_GROUPS}
+IDLE_MS = 1500
+FAMILY_SETTINGS = {
+    "retention": {"offsets.retention.check.interval.ms": 300}, "shares": SMALL_GROUPS, "consumers_more": SMALL_GROUPS,
+    "idle": {"transactional.id.expiration.ms": IDLE_MS,
+             "transaction.remove.expired.transaction.cleanup.interval.ms": 100},
+    "idle_producers": {"producer.id.expiration.ms": IDLE_MS, "producer.id.expiration.check.interval.ms": 100},
+    "waiting": {"group.initial.rebalance.delay.ms": 1000, "group.share.max.share.sessions": 2,
+                "group.share.max.size": 2},
+    **{policy: {"group.consumer.migration.policy": policy} for policy in ("upgrade", "downgrade", "disabled")}}
 KAFKA_SETTINGS = {
     "log.initial.task.delay.ms": 36000000,  # the records' times are long ago, and retention would take them
     "process.roles": "broker,controller", "inter.broker.listener.name": "PLAINTEXT",
@@ -79,6 +86,15 @@ def each_version(api, low=0):
             if version >= low:
                 name = f"{function.__name__}-{version}"
                 _scenarios[name] = (_family(function), lambda both, v=version: function(both, v), (api, version))
+        return function
+    return register
+
+
+def of_families(*families):
+    """Registers a scenario of several families, which differ by what FAMILY_SETTINGS says."""
+    def register(function):
+        for family in families:
+            _scenarios[f"{function.__name__}-{family}"] = (family, function, None)
         return function
     return register
 
@@ -247,6 +263,12 @@ def warm_up(side):
                        60, "Kafka's groups and transactions", every_s=0.1)
 
 
+def take_id_zero(side):
+    """An answer that has no producer id says 0; Kafka has given that one to warm_up."""
+    step = {"c": "a", "k": "InitProducerId", "v": 4, "q": {"TransactionalId": None, "TransactionTimeoutMs": 60000}}
+    side.receive(step, side.send(step))
+
+
 # ---- running -------------------------------------------------------------------------------------
 
 def run(names, kafka, ours, record):
@@ -309,6 +331,7 @@ def run_with(settings, names, options):
     else:
         broker = harness.Broker(settings)
         ours = sides.Side("ours", broker.host, broker.port)
+        take_id_zero(ours)
     warm_up(kafka)
     began = time.monotonic()
     done = run(names, kafka, ours, options.record)
@@ -339,7 +362,10 @@ def main():
     if not names:
         parser.error(f"no scenario or family is called {' or '.join(options.names)}")
     report, left_out = play.Report(), []
-    for settings in (SETTINGS, *map(settings_of, FAMILY_SETTINGS)):
+    different = [SETTINGS]
+    for settings in map(settings_of, FAMILY_SETTINGS):
+        different += [settings] if settings not in different else []
+    for settings in different:
         some = [name for name in names if settings_of(_scenarios[name][0]) == settings]
         if some:
             more, less = run_with(settings, some, options)

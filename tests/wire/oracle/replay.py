@@ -21,9 +21,10 @@ import play  # noqa: E402
 import sides  # noqa: E402
 
 PAIRS_MIN = 2000
-AT_A_TIME = 16     # families; they mostly wait
+AT_A_TIME = 24     # families; they mostly wait
 TRIES = 3          # of a family that is about time: a machine that stalls for a second lets sessions end
-TIMED = ("timeouts", "rebalances", "consumer_groups", "shares", "consumers_more", "retention")
+TIMED = ("timeouts", "rebalances", "consumer_groups", "shares", "consumers_more", "retention", "idle",
+         "idle_producers", "waiting")
 
 
 def name_of(path):
@@ -47,7 +48,9 @@ def replay(side, path, report):
 
 def family(path, broker):
     report = play.Report()
-    replay(sides.Side("Millrace", broker.host, broker.port), path, report)
+    side = sides.Side("Millrace", broker.host, broker.port)
+    oracle.take_id_zero(side)
+    replay(side, path, report)
     return report
 
 
