@@ -164,7 +164,7 @@ static void perform(struct run *run, bool crashes, char *ret[OUTPUTS])
     const mr_module *const builtins[] = { hashtags_module(), &busy_module, NULL };
     engine_begin(world, run->seed, builtins);
     world->config.default_partitions = 2;
-    world->storage_config.wal_file_bytes = 256 << 10;
+    world->storage_config.wal_file_bytes = 512 << 10; /* its unit holds what one record may close */
     world->storage_config.wal_files_max = 3;
     world->sim.faults.latency_max_ns = 2000000;
     world->sim.faults.cold_read = 2000;
@@ -174,7 +174,11 @@ static void perform(struct run *run, bool crashes, char *ret[OUTPUTS])
     work(run, crashes);
     note_end(run);
     struct engine_info info = engine_info(world, "busy");
-    CHECK(strcmp(info.state, "RUNNING") == 0);
+    if (strcmp(info.state, "RUNNING") != 0) {
+        (void)fprintf(
+            stderr, "seed %" PRIu64 ": busy is %s: %s\n", run->seed, info.state, info.error);
+        exit(1);
+    }
     run->totals->late += info.late;
     run->totals->dead += info.dead;
     const struct topic *log = storage_topic(world->storage, bytes_text("busy-words-changelog"));
