@@ -571,7 +571,8 @@ static void ended(struct client *client, struct call *call, void *body)
     if (answer && is_fine(client, spender, call, answer->error_code)) {
         struct totals *totals = client->world->totals;
         *(spender->commits ? &totals->deals_committed : &totals->deals_aborted) += 1;
-        each_held(client, spender, roster_commit_ended);
+        if (spender->commits) /* an abort may have come before, by time: that is as good */
+            each_held(client, spender, roster_commit_ended);
         resolve(client, spender, spender->commits ? COMMIT_DONE : COMMIT_REFUSED);
         if (spender->v2) {
             spender->id = answer->producer_id;

@@ -209,7 +209,8 @@ size_t roster_overwritten(const struct register_of *reg, size_t a, uint64_t sent
 
 /* This commit is to be kept for so long only (OffsetCommit 2-4). */
 void roster_commit_keeps(struct world *world, int group, int key, int64_t offset, int64_t keep_ms);
-/* Its transaction is asked to end; has ended so. Fails if time took meanwhile what it held. */
+/* Its transaction is asked to end; has been committed so, and was open until then: fails if time
+ * took meanwhile what it held. */
 void roster_commit_ending(struct world *world, int group, int key, int64_t offset);
 void roster_commit_ended(struct world *world, int group, int key, int64_t offset);
 /* The wall clock is set forward. */

@@ -7,8 +7,8 @@
  * now, since then, has kept what he reads. And at the latest: in the end, when nobody is there any
  * more (emptied_ms).
  *
- * Whether a transaction was open, and held the partition, is known only afterwards: its producer
- * ended it, and was not told that it had ended already.
+ * Whether a transaction was open, and held the partition, is known only afterwards: when its
+ * producer has committed it.
  *
  * All times are wall times, in milliseconds; the wall clock is only ever set forward.
  */
