@@ -3,7 +3,7 @@
 KAFKA_LIBS is a directory with the jars that connect/pom.xml names, Connect, MirrorMaker and Kafka's tools; without
 them, or without java, all is skipped. With slf4j-simple among them the workers tell what goes wrong, and are checked.
 CONNECT_LINES: how many lines go through the kills (2000). CONNECT_LOGS: a directory where the workers' logs stay.
-WIRE_BOOTSTRAP=HOST:PORT: what does not kill the broker runs against that one.
+WIRE_BOOTSTRAP=HOST:PORT: what does not kill the broker runs against that one (of num.partitions=1).
 """
 
 import glob
@@ -288,10 +288,10 @@ def test_offsets_by_rest():
         assert list(sink_offset()) == [0], sink_offset()
         worker.asks("PATCH", "/connectors/to/offsets", {"offsets": [
             {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": 40}}]})
-        assert sink_offset() == {0: 40}
+        assert sink_offset() == {0: 40}, sink_offset()
         worker.asks("PATCH", "/connectors/to/offsets", {"offsets": [
             {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": None}]})
-        assert sink_offset() == {}
+        assert sink_offset() == {}, sink_offset()
         worker.asks("PATCH", "/connectors/to/offsets", {"offsets": [
             {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": 40}}]})
         worker.asks("PUT", "/connectors/to/resume")
@@ -299,7 +299,7 @@ def test_offsets_by_rest():
         assert read_lines(got)[210] == numbered(40, 41)[0], read_lines(got)[205:215]
         stop_connector(worker, "to")
         assert "reset successfully" in worker.asks("DELETE", "/connectors/to/offsets")["message"]
-        assert sink_offset() == {}
+        assert sink_offset() == {}, sink_offset()
         for connector in ("from", "to"):
             worker.asks("DELETE", f"/connectors/{connector}")
         assert worker.asks("GET", "/connectors") == []
