@@ -256,10 +256,11 @@ def test_offsets_by_rest():
     with broker_of() as broker:
         topic, group = harness.unique("t"), harness.unique("connect")
         given, got = broker.directory / "in", broker.directory / "out"
+        reader = harness.unique("to")       # its group is named after it
         append(given, numbered(0, 100))
         worker = distributed(broker, group)
         worker.asks("PUT", "/connectors/from/config", without_name(source("from", given, topic)))
-        worker.asks("PUT", "/connectors/to/config", without_name(sink("to", got, topic)))
+        worker.asks("PUT", f"/connectors/{reader}/config", without_name(sink(reader, got, topic)))
         assert wait_values(broker, topic, 100, [worker]) == numbered(0, 100)
         harness.wait_until(lambda: len(read_lines(got)) >= 100, DONE_S, "the sink's lines", every_s=0.3)
         size = len("".join(f"{line}\n" for line in numbered(0, 100)))
@@ -281,26 +282,26 @@ def test_offsets_by_rest():
         assert len(wait_values(broker, topic, 210, [worker])) == 210
 
         def sink_offset():
-            rows = worker.asks("GET", "/connectors/to/offsets")["offsets"]
+            rows = worker.asks("GET", f"/connectors/{reader}/offsets")["offsets"]
             return {row["partition"]["kafka_partition"]: row["offset"]["kafka_offset"] for row in rows}
         harness.wait_until(lambda: len(read_lines(got)) >= 210, DONE_S, "the sink's lines", every_s=0.3)
-        stop_connector(worker, "to")
+        stop_connector(worker, reader)
         assert list(sink_offset()) == [0], sink_offset()
-        worker.asks("PATCH", "/connectors/to/offsets", {"offsets": [
+        worker.asks("PATCH", f"/connectors/{reader}/offsets", {"offsets": [
             {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": 40}}]})
         assert sink_offset() == {0: 40}, sink_offset()
-        worker.asks("PATCH", "/connectors/to/offsets", {"offsets": [
+        worker.asks("PATCH", f"/connectors/{reader}/offsets", {"offsets": [
             {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": None}]})
         assert sink_offset() == {}, sink_offset()
-        worker.asks("PATCH", "/connectors/to/offsets", {"offsets": [
+        worker.asks("PATCH", f"/connectors/{reader}/offsets", {"offsets": [
             {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": 40}}]})
-        worker.asks("PUT", "/connectors/to/resume")
+        worker.asks("PUT", f"/connectors/{reader}/resume")
         harness.wait_until(lambda: len(read_lines(got)) >= 210 + 170, DONE_S, "the sink's lines", every_s=0.3)
         assert read_lines(got)[210] == numbered(40, 41)[0], read_lines(got)[205:215]
-        stop_connector(worker, "to")
-        assert "reset successfully" in worker.asks("DELETE", "/connectors/to/offsets")["message"]
+        stop_connector(worker, reader)
+        assert "reset successfully" in worker.asks("DELETE", f"/connectors/{reader}/offsets")["message"]
         assert sink_offset() == {}, sink_offset()
-        for connector in ("from", "to"):
+        for connector in ("from", reader):
             worker.asks("DELETE", f"/connectors/{connector}")
         assert worker.asks("GET", "/connectors") == []
         worker.check()
