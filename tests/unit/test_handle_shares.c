@@ -5,6 +5,7 @@
 #include "tests/test.h"
 #include "tests/unit/client_test.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "broker/share_config.h"
@@ -226,6 +227,63 @@ TEST(handle_shares, readers_of_all_records_get_no_markers)
     struct share_fetch_response_partition_data *row = fetch(&member, 100, false);
     expect_run(row, 0, 0, 1);
     expect_run(row, 1, 3, 3);
+    world_close(&world);
+}
+
+/* ---- a full disk ----------------------------------------------------------------------------- */
+
+/* Puts, smaller and smaller, until the write-ahead log takes no more. */
+static void fill_disk(void)
+{
+    static struct unit units[512];
+    static uint8_t value[60000];
+    size_t size = sizeof(value);
+    world.sim.faults.capacity = 1;
+    for (size_t i = 0; i < 512; i++) {
+        unit_init(&units[i], unit_over);
+        unit_put(&units[i], STORE_OFFSET, bytes_text("nobody's"), bytes_of(value, size));
+        int status = log_commit(world.broker->storage, &units[i]);
+        if (status < 0)
+            unit_done(&units[i]);
+        world_run(&world, status < 0 ? 1000 : 10);
+        if (status < 0 && size == 0)
+            return;
+        if (status < 0)
+            size /= 8;
+    }
+    cr_assert_fail("there is room all the time");
+}
+
+TEST(handle_shares, a_full_disk_refuses_what_is_acknowledged_and_tells_where_the_group_is)
+{
+    static const char *const small[] = { "wal.file.bytes=1048576", "wal.files.max=2", NULL };
+    int64_t lag;
+    begin(small);
+    struct member member = member_of("m");
+    group_set(member.client, "share.auto.offset.reset", "earliest");
+    client_produce(member.client, "t", 0, client_batch(member.client, CODEC_NONE, 0, 5));
+    expect_run(fetch(&member, 2, true), 0, 0, 1);
+    cr_assert_eq(acknowledge(&member, 0, 0, SHARE_ACCEPT), 0);
+    fill_disk();
+    cr_assert_eq(start_of(member.client, &lag), 1);
+    expect_run(fetch(&member, 2, true), 0, 2, 3); /* nothing of that is written */
+    (void)client_send(member.client, API_SHARE_ACKNOWLEDGE, 2, said(&member, 1, 1, SHARE_ACCEPT));
+    world_run(&world, 1000);
+    struct share_acknowledge_response *answer =
+        client_poll(member.client, API_SHARE_ACKNOWLEDGE, 2);
+    cr_assert_not_null(answer, "it waits");
+    cr_assert_eq(answer->responses[0].partitions[0].error_code, KAFKA_ERROR_KAFKA_STORAGE_ERROR);
+    cr_assert_eq(start_of(member.client, &lag), 1, "what is not kept is not told");
+    world.sim.faults.capacity = 0;
+    world_run(&world, 60000);
+    cr_assert_eq(start_of(member.client, &lag), 2, "kept as soon as there is room");
+    cr_assert_eq(acknowledge(&member, 1, 1, SHARE_ACCEPT), KAFKA_ERROR_INVALID_RECORD_STATE);
+    expect_run(fetch(&member, 2, true), 0, 2, 3); /* again: their lock is over */
+    cr_assert_eq(acknowledge(&member, 2, 3, SHARE_ACCEPT), 0);
+    cr_assert_eq(start_of(member.client, &lag), 4);
+    world_crash(&world, true);
+    world_start(&world, small);
+    cr_assert_eq(start_of(client_connect(&world), &lag), 4);
     world_close(&world);
 }
 
