@@ -494,9 +494,10 @@ static void reconcile(struct consumer_member *member, bool subscription_changed,
                member->epoch != group->assignment_epoch || !consumer_member_waits(member)) {
         advance(member, member->epoch, owned);
     }
+    /* Who gave up in time has all of it again for what it is told to give up next. */
     if (member->state != CONSUMER_UNREVOKED)
         group_deadline_clear(&group->base, &member->rebalance);
-    else if (!heap_node_in(&member->rebalance))
+    else
         group_deadline_set(
             &group->base, &member->rebalance, now + member->rebalance_timeout_ms * NS_PER_MS);
 }

@@ -407,6 +407,35 @@ TEST(consumer_group, who_does_not_give_up_in_time_is_fenced)
     world_done(&w);
 }
 
+TEST(consumer_group, who_gave_up_in_time_has_time_to_give_up_more)
+{
+    struct world w;
+    world_init(&w);
+    join(&w, "a", "t");
+    join(&w, "b", "t");
+    keep_on(&w, "a"); /* from now on it has 60 s to give up one */
+    pass(&w, 30);
+    keep_on(&w, "a");
+    keep_on(&w, "b");
+    join(&w, "c", "t");
+    pass(&w, 20);
+    keep_on(&w, "b");
+    keep_on(&w, "c");
+    w.said.len = 0;
+    partition_set_copy(
+        &client_of(&w, "a")->owned, &consumer_group_member(w.group, bytes_text("a"))->assigned);
+    keep_on(&w, "a"); /* it did, and is to give up another one */
+    pass(&w, 20);
+    keep_on(&w, "b");
+    keep_on(&w, "c");
+    go_on(&w, "a");
+    expect(&w, "50: a(1) has t1 t2: epoch 2, may read t2\n"
+               "70: b(3) has nothing: epoch 3, may read t0\n"
+               "70: c(3) has nothing: epoch 3\n"
+               "70: a(2) has t1 t2: epoch 2\n");
+    world_done(&w);
+}
+
 TEST(consumer_group, who_is_silent_for_its_session_is_out)
 {
     struct world w;
