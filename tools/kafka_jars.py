@@ -21,7 +21,7 @@ import tempfile
 
 LIST = pathlib.Path(__file__).resolve().with_suffix(".txt")
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
-DEADLINE_S = int(os.environ.get("KAFKA_JARS_DEADLINE_S", "300"))
+DEADLINE_S = int(os.environ.get("KAFKA_JARS_DEADLINE_S", "150"))
 CONNECT_MS, ANSWER_MS = 10000, 30000
 # Both of Maven's transports are told; half a jar is no jar (-C: the registry's own checksum must be right, too).
 MAVEN = ["mvn", "-B", "-q", "-C", f"-Daether.connector.connectTimeout={CONNECT_MS}",
