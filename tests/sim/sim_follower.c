@@ -525,6 +525,7 @@ struct client *sim_follower_create(struct world *world, int index, const struct 
     client_init(&f->client, world, "follower", index);
     f->style = *style;
     f->topics = (1u << ROSTER_TOPICS) - 1;
+    f->reads_ms = INT64_MAX;
     f->spender.producer = index / 2;
     if (style->fixed)
         (void)snprintf(f->instance, sizeof(f->instance), "static-%d", style->seat);
