@@ -309,7 +309,6 @@ static bool describe_member(struct request *request, const struct consumer_membe
 static bool describe_group(struct request *request, const struct consumer_group *group,
     struct consumer_group_describe_response_described_group *to)
 {
-    request_depends(request, group->base.lsn);
     to->group_state = bytes_text(consumer_group_state_name(group));
     to->group_epoch = group->epoch;
     to->assignment_epoch = group->assignment_epoch;
@@ -330,7 +329,7 @@ static bool describe_one(struct request *request, struct bytes id,
     struct consumer_group_describe_response_described_group *to)
 {
     const struct consumer_group_describe_request *body = request->body;
-    struct group *base = coordinator_group(request->broker->coordinator, id);
+    struct group *base = group_to_tell(request, id);
     struct consumer_group *group = base ? consumer_group_of(base) : NULL;
     int len = (int)(id.len < 80 ? id.len : 80);
     to->group_id = id;

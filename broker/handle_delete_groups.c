@@ -46,12 +46,9 @@ static int16_t code_of(int status)
 static int16_t group_delete(struct request *request, struct commit *commit, struct bytes id)
 {
     struct coordinator *coordinator = request->broker->coordinator;
-    struct group *group = coordinator_group(coordinator, id);
-    if (!group) {
-        request_depends(request, store_deleted(request->broker->storage, STORE_GROUP));
+    struct group *group = group_to_tell(request, id);
+    if (!group)
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-    }
-    request_depends(request, group->lsn);
     if (!group->operations->is_empty(group))
         return KAFKA_ERROR_NON_EMPTY_GROUP;
     coordinator_delete_group(coordinator, &commit->unit, group);
@@ -142,11 +139,8 @@ static int16_t group_fault(struct request *request, const struct group *group)
     const struct offset_delete_request *body = request->body;
     if (!group_id_valid(body->group_id))
         return KAFKA_ERROR_INVALID_GROUP_ID;
-    if (!group)
-        request_depends(request, store_deleted(request->broker->storage, STORE_GROUP));
     if (!group || group->operations->kind == GROUP_SHARE)
         return KAFKA_ERROR_GROUP_ID_NOT_FOUND;
-    request_depends(request, group->lsn);
     bool consumers = strcmp(group->operations->protocol_type(group), "consumer") == 0;
     return group->operations->is_empty(group) || consumers ? 0 : KAFKA_ERROR_NON_EMPTY_GROUP;
 }
@@ -164,7 +158,7 @@ static void offsets_attempt(struct request *request)
 {
     const struct offset_delete_request *body = request->body;
     struct offset_delete_response *answer = request->answer;
-    struct group *group = coordinator_group(request->broker->coordinator, body->group_id);
+    struct group *group = group_to_tell(request, body->group_id);
     int16_t fault = group_fault(request, group);
     request->state = NULL;
     if (fault) {

@@ -68,6 +68,23 @@ static bool keep_text(struct request *request, const char *from, struct bytes *t
     return keep(request, from ? bytes_text(from) : (struct bytes){ 0 }, to);
 }
 
+/* Of a group that nobody has joined there is nothing but offsets. */
+static void depends_on_absence(struct request *request)
+{
+    request_depends(request, store_deleted(request->broker->storage, STORE_GROUP));
+    request_depends(request, store_deleted(request->broker->storage, STORE_OFFSET));
+}
+
+struct group *group_to_tell(struct request *request, struct bytes id)
+{
+    struct group *group = coordinator_group(request->broker->coordinator, id);
+    if (group)
+        request_depends(request, group->lsn);
+    else
+        depends_on_absence(request);
+    return group;
+}
+
 static void forget(struct request *request)
 {
     struct group *group = request->state;
@@ -362,7 +379,7 @@ static bool describe_one(
 {
     to->group_id = id;
     const struct describe_groups_request *body = request->body;
-    struct group *base = coordinator_group(request->broker->coordinator, id);
+    struct group *base = group_to_tell(request, id);
     struct classic_group *group = base ? classic_group_of(base) : NULL;
     if (body->include_authorized_operations && (group || request->version < 6))
         to->authorized_operations = OPERATIONS_GROUP;
@@ -375,7 +392,6 @@ static bool describe_one(
         }
         return true;
     }
-    request_depends(request, base->lsn);
     to->group_state = bytes_text(classic_state_name(group->state));
     const char *protocol =
         group->state == CLASSIC_STABLE && group->protocol_name ? group->protocol_name : "";
@@ -428,6 +444,7 @@ void handle_list_groups(struct request *request)
     struct list_groups_response *answer = request->answer;
     struct coordinator *coordinator = request->broker->coordinator;
     int32_t count = 0;
+    depends_on_absence(request);
     for (struct group *g = NULL; (g = coordinator_group_next(coordinator, g));)
         count += listed(body, g);
     answer->groups = codec_array(&request->arena, &list_groups_response_listed_group_table, count);

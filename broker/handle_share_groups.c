@@ -217,7 +217,7 @@ static bool group_describe(
     struct request *request, struct share_group_describe_response_described_group *to)
 {
     const struct share_group_describe_request *body = request->body;
-    struct group *base = coordinator_group(request->broker->coordinator, to->group_id);
+    struct group *base = group_to_tell(request, to->group_id);
     const struct share_group *group = share_group_of(base);
     if (!group_id_valid(to->group_id)) {
         to->error_code = KAFKA_ERROR_INVALID_GROUP_ID;
@@ -231,7 +231,6 @@ static bool group_describe(
             (const char *)to->group_id.data, base ? "is not a share group" : "not found");
         return true;
     }
-    request_depends(request, base->lsn);
     to->group_state = bytes_text(base->operations->state_name(base));
     to->group_epoch = to->assignment_epoch = group->epoch;
     to->assignor_name = bytes_text(assignor);

@@ -274,6 +274,61 @@ TEST(handle_delete, a_deleted_offset_is_not_told_as_gone_before_it_is_for_good)
     world_close(&world);
 }
 
+/* Asks for "g" while its deletion is on its way to the disk. Returns the answer, which came after
+ * the deletion's. */
+static const void *tell_of_deleted(
+    struct client *admin, struct client *reader, int16_t api, int16_t version, const void *request)
+{
+    struct bytes name = bytes_text("g");
+    struct delete_groups_request deletion = { .groups_names = &name, .groups_names_count = 1 };
+    const void *told = NULL;
+    commit(admin, "g", "t", 0, 5);
+    client_send(admin, API_DELETE_GROUPS, 2, &deletion);
+    client_send(reader, api, version, request);
+    while (!(told = client_poll(reader, api, version)))
+        cr_assert(world_step(reader->world));
+    struct delete_groups_response *deleted = client_poll(admin, API_DELETE_GROUPS, 2);
+    cr_assert_not_null(deleted, "API %d tells it before the deletion is durable", api);
+    cr_assert_eq(deleted->results->error_code, 0);
+    return told;
+}
+
+TEST(handle_delete, a_deleted_group_is_not_told_as_gone_before_it_is_for_good)
+{
+    struct world world;
+    struct bytes name = bytes_text("g");
+    struct list_groups_request list;
+    struct describe_groups_request describe;
+    struct consumer_group_describe_request consumers;
+    struct share_group_describe_request shares;
+    world_open(&world, NULL);
+    struct client *admin = client_connect(&world), *reader = client_connect(&world);
+    client_create_topic(admin, "t", 1, NULL);
+    codec_defaults(&list_groups_request_message, &list);
+    const struct list_groups_response *listed =
+        tell_of_deleted(admin, reader, API_LIST_GROUPS, 4, &list);
+    cr_assert_eq(listed->groups_count, 0);
+    codec_defaults(&describe_groups_request_message, &describe);
+    describe.groups = &name;
+    describe.groups_count = 1;
+    const struct describe_groups_response *described =
+        tell_of_deleted(admin, reader, API_DESCRIBE_GROUPS, 5, &describe);
+    cr_assert(bytes_equal_text(described->groups->group_state, "Dead"));
+    codec_defaults(&consumer_group_describe_request_message, &consumers);
+    consumers.group_ids = &name;
+    consumers.group_ids_count = 1;
+    const struct consumer_group_describe_response *consumer =
+        tell_of_deleted(admin, reader, API_CONSUMER_GROUP_DESCRIBE, 0, &consumers);
+    cr_assert_eq(consumer->groups->error_code, KAFKA_ERROR_GROUP_ID_NOT_FOUND);
+    codec_defaults(&share_group_describe_request_message, &shares);
+    shares.group_ids = &name;
+    shares.group_ids_count = 1;
+    const struct share_group_describe_response *share =
+        tell_of_deleted(admin, reader, API_SHARE_GROUP_DESCRIBE, 1, &shares);
+    cr_assert_eq(share->groups->error_code, KAFKA_ERROR_GROUP_ID_NOT_FOUND);
+    world_close(&world);
+}
+
 /* The top-level code; of partitions 0, 1 and 9 of the topic, and 0 of a topic that is not there. */
 static int16_t delete_offsets(
     struct client *client, const char *group, const char *topic, int16_t codes[4])
