@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """group_mutants.py - do the simulations of groups, transactions and share groups notice when the broker is wrong?
 
-    tests/sim/group_mutants.py [--seconds=N] [--list] [NAME...]
+    tests/sim/group_mutants.py [--seconds=N] [--list | --texts] [NAME...]
 
 Copies the tree to a temporary directory, builds the programs there, and makes one change after the
 other to the broker (all, or those named): each takes away one rule. The programs run on it (only
 sim_shares if it is about share groups), each for N seconds (default 20) or until the oracle, a CHECK
 or a signal ends it: caught.
 First nothing is changed, and all must be clean. A change whose text is not in the source any more
-is an error: bring it up to date. Exit 1 when one survived.
+is an error: bring it up to date (--texts, which the check runs, only looks for that). Exit 1 when
+one survived.
 """
 import os
 import pathlib
@@ -114,7 +115,8 @@ static void classic_expire("""),
     "end_of_a_zombie_is_a_retry": (TXN, " && now->last_epoch == event->epoch", ""),
     "aborted_offsets_are_committed": (TXN_OWNER, "    if (walk->committed && !later", "    if (!later"),
     "committed_offsets_are_dropped": (TXN_OWNER, "    if (walk->committed && !later", "    if (false && !later"),
-    "offsets_of_a_transaction_go_back": (TXN_OWNER, "present_lsn > lsn;", "present_lsn == 0;"),
+    "offsets_of_a_transaction_go_back": (
+        TXN_OWNER, "coordinator_offset_order(present, present_lsn) > lsn;", "present_lsn == 0;"),
     "a_marker_is_lost": (TXN_OWNER, "    for (size_t i = 0; i < transaction->part_count; i++) {\n"
                          "        struct log *log = part_log(coordinator",
                          "    for (size_t i = 1; i < transaction->part_count; i++) {\n"
@@ -202,8 +204,8 @@ void handle_delete_groups"""),
         MIXED, "    consumer_subscription_owned(subscription, group->effects->topics, &owned);\n",
         "    (void)consumer_subscription_owned;\n"),
     "upgrade_forgets_who_has_what": (
-        MIXED, "        (void)consumer_assignment_read(from->assignment, group->effects->topics, "
-        "&member->assigned);\n", "        (void)consumer_assignment_read;\n"),
+        MIXED, "    (void)consumer_assignment_read(from->assignment, group->effects->topics, "
+        "&member->assigned);\n", "    (void)consumer_assignment_read;\n"),
     "upgrade_begins_at_epoch_one": (
         MIXED, "    group->epoch = group->assignment_epoch = classic->generation;\n",
         "    group->assignment_epoch = group->epoch;\n"),
@@ -272,7 +274,17 @@ def hunt(tree, seconds, path=None):
     return None
 
 
+def texts_missing():
+    missing = [name for name, (path, old, _) in MUTANTS.items() if old not in (ROOT / path).read_text()]
+    for name in missing:
+        print(f"{name}: its text is not in {MUTANTS[name][0]} any more")
+    print(f"{len(MUTANTS) - len(missing)} of {len(MUTANTS)} mutants have a place")
+    return missing
+
+
 def main():
+    if "--texts" in sys.argv:
+        return 1 if texts_missing() else 0
     names = [word for word in sys.argv[1:] if not word.startswith("--")] or list(MUTANTS)
     seconds = 20
     for word in sys.argv[1:]:
