@@ -245,8 +245,14 @@ static bool may_wait(int16_t key)
     }
 }
 
-/* CPU time that the broker took with it. */
-static int64_t send_once(struct table *t, struct bytes frame, bool whole)
+/* What the broker took with it. Its own work, a checkpoint say, may fall into the same turn. */
+struct cost {
+    int64_t ns;
+    uint64_t bytes;
+    bool excessive; /* for a refusal */
+};
+
+static struct cost send_once(struct table *t, struct bytes frame, bool whole)
 {
     struct house_client *client = &t->house.clients[0];
     uint8_t head[4];
@@ -259,14 +265,12 @@ static int64_t send_once(struct table *t, struct bytes frame, bool whole)
     if (house_is_open(client))
         house_send(client, frame.data, frame.len);
     house_turn(&t->house);
-    int64_t took = cpu_ns() - start;
-    uint64_t all = allocated - before;
-    note_worst(t, &t->whole, (double)all);
-    if (!house_is_open(client) && all > codec_arena_max(frame.len) + REQUEST_SIZE)
-        complain(t, "refusing it took more than 16 KiB + 4 times its size");
+    struct cost cost = { .ns = cpu_ns() - start, .bytes = allocated - before };
+    cost.excessive =
+        !house_is_open(client) && cost.bytes > codec_arena_max(frame.len) + REQUEST_SIZE;
     if (house_is_open(client) && t->house.answers == answers && whole)
         house_pass(&t->house, 50); /* the disk, which is virtual too */
-    return took;
+    return cost;
 }
 
 static void classify(struct table *t, uint64_t answers_before, struct bytes frame, bool whole)
@@ -292,24 +296,28 @@ static void classify(struct table *t, uint64_t answers_before, struct bytes fram
 static void feed(struct table *t, const uint8_t *data, size_t len, bool whole)
 {
     struct bytes frame = bytes_of(data, len);
-    int64_t least = INT64_MAX;
+    struct cost least = { INT64_MAX, UINT64_MAX, true };
     t->count++;
     if (whole && len > 0)
         decode_alone(t, frame);
     for (int i = 0; i < SLOW_RETRIES; i++) {
         open_house(t);
         uint64_t answers = t->house.answers;
-        int64_t took = send_once(t, frame, whole);
-        if (took < least)
-            least = took;
+        struct cost cost = send_once(t, frame, whole);
+        least.ns = cost.ns < least.ns ? cost.ns : least.ns;
+        least.bytes = cost.bytes < least.bytes ? cost.bytes : least.bytes;
+        least.excessive &= cost.excessive;
         if (i == 0)
             classify(t, answers, frame, whole);
-        if (took <= SLOW_NS)
+        if (cost.ns <= SLOW_NS && !cost.excessive)
             break;
     }
-    note_worst(t, &t->time, (double)least / 1000);
-    if (least > LIMIT_NS)
+    note_worst(t, &t->time, (double)least.ns / 1000);
+    note_worst(t, &t->whole, (double)least.bytes);
+    if (least.ns > LIMIT_NS)
         complain(t, "took too much CPU time");
+    if (least.excessive)
+        complain(t, "refusing it took more than 16 KiB + 4 times its size");
 }
 
 /* ---- the ways to be wrong ---- */
