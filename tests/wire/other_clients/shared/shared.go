@@ -1,5 +1,5 @@
 // Package shared is what the Go clients have in common: the records of the cases write and read (the same in
-// client.js and client.py; other_clients.py knows what they are), and the lines that they print.
+// common.js and with_aiokafka.py; other_clients.py knows what they are), and the lines that they print.
 package shared
 
 import (
