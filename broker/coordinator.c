@@ -501,8 +501,9 @@ struct consumer_group *coordinator_consumer_group(
 
 /* ---- offsets ---- */
 
-/* The value: i64 offset | i32 leader epoch | i64 commit ms | metadata; or, from format 5 of the
- * directory on, with the top bit of the commit's time set: ... | i64 expire ms | metadata. */
+/* The value: i64 offset | i32 leader epoch | i64 commit ms | metadata. Before the metadata stands,
+ * from format 5 of the directory on, with the top bit of the commit's time set: i64 expire ms;
+ * and, from format 6 on, with the bit below it set: u64 placed lsn. */
 enum { OFFSET_VALUE_SIZE = 20, OFFSET_EXPIRE_SIZE = 8, OFFSET_PLACED_SIZE = 8 };
 #define OFFSET_EXPIRES (UINT64_C(1) << 63)
 #define OFFSET_PLACED  (UINT64_C(1) << 62)
