@@ -180,8 +180,7 @@ static void refused(
             !w->roster.groups[member->style.group].deletes &&
             !roster_may_vanish(w, member->style.group))
             world_fail(w, "%s: its group is gone", member->client.name);
-        if (member->heard_ns && !member->style.doubled &&
-            member->heard_ns + member->style.session_ms * CLOCK_NS_PER_MS > w->sim.now_ns)
+        if (!member->style.doubled && is_surely_in(member))
             world_fail(w, "%s: unknown to %s although it was heard %.3f ms ago (%s)",
                 member->client.name, roster_group_name(member->style.group),
                 (double)(w->sim.now_ns - member->heard_ns) / 1e6, call->schema->name);
